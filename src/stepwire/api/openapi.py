@@ -1,0 +1,77 @@
+"""The OpenAPI document and Swagger UI, served from local files."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from litestar.openapi import OpenAPIConfig, ResponseSpec
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.router import Router
+from litestar.static_files import create_static_files_router
+
+from stepwire import __version__
+from stepwire.api.guards import PUBLIC
+from stepwire.api.problems import PROBLEM_JSON
+from stepwire.api.schemas.common import Problem
+
+ASSETS = "/docs/assets"
+_SAYS = {
+    400: "The request is malformed",
+    401: "No valid token",
+    404: "Not found, or another owner's",
+    409: "Not possible in the state that the resource is in",
+    412: "The resource has changed meanwhile",
+    413: "Too large",
+    415: "Not JSON",
+    422: "Well-formed, but not acceptable",
+}
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """The problem documents that a route may answer with; 400 and 401 always."""
+    return {
+        status: ResponseSpec(Problem, description=_SAYS[status], generate_examples=False, media_type=PROBLEM_JSON)
+        for status in sorted({400, 401, *statuses})
+    }
+
+
+def openapi_config() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Stepwire",
+        version=__version__,
+        description="Draw, publish, run and watch workflows. Errors are RFC 9457 problem documents.",
+        path="/docs",
+        security=[{"bearer": []}],
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(
+                    type="http", scheme="bearer", bearer_format="JWT", description="A Supabase access token"
+                )
+            }
+        ),
+        tags=[
+            Tag("Workflows", "Draw and publish"),
+            Tag("Runs", "Start and follow"),
+            Tag("Catalog", "The step types"),
+            Tag("Health", "For operators"),
+        ],
+        render_plugins=[
+            SwaggerRenderPlugin(
+                path=["/", "/swagger"],
+                js_url=f"{ASSETS}/swagger-ui-bundle.js",
+                css_url=f"{ASSETS}/swagger-ui.css",
+                standalone_preset_js_url=f"{ASSETS}/swagger-ui-standalone-preset.js",
+                favicon=f'<link rel="icon" type="image/png" href="{ASSETS}/favicon-32x32.png">',
+            )
+        ],
+    )
+
+
+def swagger_assets() -> Router:
+    """Swagger UI's own files, from the package that ships them; the package itself (a Flask blueprint) is not loaded."""
+    spec = find_spec("flask_swagger_ui")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("flask-swagger-ui is not installed")
+    return create_static_files_router(
+        path=ASSETS, directories=[Path(spec.origin).parent / "dist"], include_in_schema=False, opt={PUBLIC: True}
+    )

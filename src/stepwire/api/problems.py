@@ -1,0 +1,102 @@
+"""Errors to RFC 9457 problem documents, here and nowhere else."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+
+from stepwire import errors
+from stepwire.api.schemas.common import Problem
+from stepwire.definition.graph import json_pointer
+from stepwire.errors import Issue, StepwireError
+
+log = logging.getLogger(__name__)
+PROBLEM_JSON = "application/problem+json"
+
+STATUSES: dict[type[StepwireError], int] = {
+    errors.Malformed: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Stale: 412,
+    errors.TooLarge: 413,
+    errors.Unacceptable: 422,
+}
+_KINDS = {
+    400: "malformed-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    429: "too-many-requests",
+}
+
+
+def of_error(error: StepwireError, path: str) -> Problem:
+    """The problem that an error of ours makes; one of no family is a fault of the server."""
+    status = next((STATUSES[family] for family in type(error).__mro__ if family in STATUSES), 500)
+    return Problem(
+        type=f"/problems/{error.kind}",
+        title=error.title,
+        status=status,
+        detail=error.detail,
+        instance=path,
+        errors=list(error.issues),
+    )
+
+
+def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response[Problem]:
+    return Response(problem, status_code=problem.status, media_type=PROBLEM_JSON, headers=dict(headers or {}))
+
+
+def _ours(request: Request[Any, Any, Any], error: StepwireError) -> Response[Problem]:
+    headers = dict(error.headers)
+    if isinstance(error, errors.Unauthenticated):
+        sent = "authorization" in request.headers
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if sent else "Bearer"
+    return _answer(of_error(error, request.url.path), headers)
+
+
+def _malformed(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
+    extra = error.extra if isinstance(error.extra, list) else []
+    issues = [
+        Issue(code="malformed", message=str(each.get("message", "")), path=json_pointer("." + str(each.get("key", ""))))
+        for each in extra
+        if isinstance(each, dict)
+    ]
+    said = "; ".join(f"{issue.message} at {issue.path}" for issue in issues) or str(error.detail)
+    return _answer(_problem(request, 400, f"The request does not have the right form: {said}.", issues))
+
+
+def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    return _answer(_problem(request, error.status_code, str(error.detail)), error.headers)
+
+
+def _too_deep(request: Request[Any, Any, Any], _: RecursionError) -> Response[Problem]:
+    return _answer(_problem(request, 400, "The request is nested too deeply."))
+
+
+def _crash(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _answer(_problem(request, 500, "The server failed; the request id leads to what it logged."))
+
+
+def _problem(request: Request[Any, Any, Any], status: int, detail: str, issues: list[Issue] | None = None) -> Problem:
+    phrase = HTTPStatus(status).phrase
+    kind = _KINDS.get(status, phrase.lower().replace(" ", "-"))
+    return Problem(
+        type=f"/problems/{kind}", title=phrase, status=status, detail=detail, instance=request.url.path, errors=issues or []
+    )  # fmt: skip
+
+
+EXCEPTION_HANDLERS: ExceptionHandlersMap = {
+    StepwireError: _ours,
+    ValidationException: _malformed,
+    HTTPException: _http,
+    RecursionError: _too_deep,
+    Exception: _crash,
+}

@@ -1,0 +1,142 @@
+"""Runs, their steps and events as clients see them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from stepwire.db.models import Run, RunEvent, StepRun
+from stepwire.definition.plan import TriggerType
+from stepwire.engine.model import RunStatus, StepStatus
+from stepwire.services.runs import StartedRun
+
+
+class RunInput(msgspec.Struct, forbid_unknown_fields=True):
+    input: Annotated[dict[str, Any], Meta(description="The run's input, checked against the input schema")] = {}
+    idempotency_key: (
+        Annotated[str, Meta(description="As the X-Idempotency-Key header", examples=["order-1"])] | None
+    ) = None
+
+
+class ErrorResponse(msgspec.Struct):
+    code: str
+    message: str
+    attempt: int = 1
+    details: Any = None
+
+
+class StepContext(msgspec.Struct):
+    status: StepStatus
+    output: Any
+    error: ErrorResponse | None
+
+
+class RunContext(msgspec.Struct):
+    """What expressions see: the input, and every step that something happened to."""
+
+    input: Any
+    steps: dict[str, StepContext]
+
+
+class RunResponse(msgspec.Struct, kw_only=True):
+    id: UUID
+    workflow_id: UUID
+    workflow_version: int
+    status: RunStatus
+    trigger_type: TriggerType
+    input: Any
+    context: RunContext | UnsetType = UNSET
+    output: Any = None
+    error: ErrorResponse | None = None
+    parent_run_id: UUID | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    created_at: datetime
+
+
+class StepRunResponse(msgspec.Struct, kw_only=True):
+    id: Annotated[str, Meta(description="`<run id>:<step id>`, also the step's Idempotency-Key towards others")]
+    run_id: UUID
+    step_id: str
+    step_type: str
+    status: StepStatus
+    attempt: int
+    input: Any
+    output: Any
+    error: ErrorResponse | None
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+class EventResponse(msgspec.Struct, kw_only=True):
+    run_id: UUID
+    seq: int
+    event: str
+    step_id: str | None
+    data: dict[str, Any]
+    at: datetime
+
+
+def started_response(run: StartedRun) -> RunResponse:
+    return RunResponse(
+        id=run.id,
+        workflow_id=run.workflow_id,
+        workflow_version=run.workflow_version,
+        status="queued",
+        trigger_type=run.trigger_type,
+        input=run.input,
+        context=RunContext(run.input, {}),
+        created_at=run.created_at,
+    )
+
+
+def run_response(run: Run, steps: Sequence[StepRun] | None) -> RunResponse:
+    """A run; with the context where its steps are given."""
+    return RunResponse(
+        id=run.id,
+        workflow_id=run.workflow_id,
+        workflow_version=run.workflow_version,
+        status=msgspec.convert(run.status, RunStatus),
+        trigger_type=msgspec.convert(run.trigger_type, TriggerType),
+        input=run.input,
+        context=UNSET if steps is None else RunContext(run.input, {step.step_id: _context(step) for step in steps}),
+        output=run.output,
+        error=_error(run.error),
+        parent_run_id=run.parent_run_id,
+        started_at=run.started_at,
+        completed_at=run.completed_at,
+        created_at=run.created_at,
+    )
+
+
+def step_response(step: StepRun) -> StepRunResponse:
+    return StepRunResponse(
+        id=f"{step.run_id}:{step.step_id}",
+        run_id=step.run_id,
+        step_id=step.step_id,
+        step_type=step.step_type,
+        status=msgspec.convert(step.status, StepStatus),
+        attempt=step.attempt,
+        input=step.input,
+        output=step.output,
+        error=_error(step.error),
+        started_at=step.started_at,
+        completed_at=step.completed_at,
+    )
+
+
+def event_response(event: RunEvent) -> EventResponse:
+    return EventResponse(
+        run_id=event.run_id, seq=event.seq, event=event.event, step_id=event.step_id, data=event.data, at=event.at
+    )  # fmt: skip
+
+
+def _context(step: StepRun) -> StepContext:
+    return StepContext(msgspec.convert(step.status, StepStatus), step.output, _error(step.error))
+
+
+def _error(error: dict[str, Any] | None) -> ErrorResponse | None:
+    return None if error is None else msgspec.convert(error, ErrorResponse)

@@ -1,0 +1,132 @@
+"""Workflows as clients see them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from stepwire.db.models import Workflow
+from stepwire.definition.validate import Checked
+from stepwire.errors import Issue
+
+WorkflowStatus = Literal["draft", "published", "archived"]
+Name = Annotated[str, Meta(min_length=1, max_length=200, examples=["Order intake"])]
+Description = Annotated[str, Meta(max_length=10_000)]
+DefinitionJson = Annotated[dict[str, Any], Meta(description="What React Flow's toObject() gives, kept whole")]
+InputSchemaJson = Annotated[dict[str, Any], Meta(description="JSON Schema 2020-12 that every run's input has to fit")]
+
+EMPTY: dict[str, Any] = {"nodes": [], "edges": []}
+
+
+class ReadOnly(msgspec.Struct, kw_only=True):
+    """What an answer holds beside the writable fields: accepted on the way back in, and ignored."""
+
+    id: Any = None
+    version: Any = None
+    status: Any = None
+    created_at: Any = None
+    updated_at: Any = None
+    published_at: Any = None
+    source_id: Any = None
+
+
+class WorkflowCreate(ReadOnly, kw_only=True, forbid_unknown_fields=True):
+    name: Name
+    description: Description = ""
+    definition: DefinitionJson = msgspec.field(default_factory=lambda: dict(EMPTY))
+    input_schema: InputSchemaJson | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The writable fields."""
+        return _writable(self)
+
+
+class WorkflowUpdate(ReadOnly, kw_only=True, forbid_unknown_fields=True):
+    """Absent fields stay as they are; `input_schema: null` clears it."""
+
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    definition: DefinitionJson | UnsetType = UNSET
+    input_schema: InputSchemaJson | UnsetType | None = UNSET
+
+    def values(self) -> dict[str, Any]:
+        """The fields that are there."""
+        return {name: value for name, value in _writable(self).items() if value is not UNSET}
+
+
+class WorkflowResponse(msgspec.Struct, kw_only=True):
+    id: UUID
+    name: str
+    description: str
+    version: int
+    status: WorkflowStatus
+    definition: DefinitionJson | UnsetType = UNSET
+    input_schema: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    published_at: datetime | None
+    source_id: UUID | None
+
+
+class ValidationRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A definition to validate in place of the stored one."""
+
+    definition: DefinitionJson | UnsetType = UNSET
+
+
+class ValidationResponse(msgspec.Struct):
+    """`issues` says all that is wrong, each at its place; `errors` the same as sentences."""
+
+    valid: bool
+    errors: list[str]
+    issues: list["IssueResponse"]
+
+
+class IssueResponse(msgspec.Struct, kw_only=True):
+    code: str
+    message: str
+    node_id: str | None
+    edge_id: str | None
+    path: Annotated[str | None, Meta(description="A JSON pointer into the node")]
+    column: Annotated[int | None, Meta(description="Where in the string, from 1")]
+
+
+def workflow_response(workflow: Workflow, *, with_definition: bool = True) -> WorkflowResponse:
+    return WorkflowResponse(
+        id=workflow.id,
+        name=workflow.name,
+        description=workflow.description,
+        version=workflow.version,
+        status=msgspec.convert(workflow.status, WorkflowStatus),
+        definition=workflow.definition if with_definition else UNSET,
+        input_schema=workflow.input_schema,
+        created_at=workflow.created_at,
+        updated_at=workflow.updated_at,
+        published_at=workflow.published_at,
+        source_id=workflow.source_id,
+    )
+
+
+def validation_response(checked: Checked) -> ValidationResponse:
+    return ValidationResponse(
+        valid=not checked.issues,
+        errors=[issue.message for issue in checked.issues],
+        issues=[_issue(issue) for issue in checked.issues],
+    )
+
+
+def _issue(issue: Issue) -> IssueResponse:
+    return IssueResponse(
+        code=issue.code,
+        message=issue.message,
+        node_id=issue.node_id,
+        edge_id=issue.edge_id,
+        path=issue.path,
+        column=issue.column,
+    )
+
+
+def _writable(body: WorkflowCreate | WorkflowUpdate) -> dict[str, Any]:
+    return {name: getattr(body, name) for name in ("name", "description", "definition", "input_schema")}

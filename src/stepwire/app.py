@@ -1,0 +1,73 @@
+"""The API process: plugins, routers, dependencies, lifespan; nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+
+from stepwire.api.catalog import CatalogController
+from stepwire.api.guards import require_json, require_token
+from stepwire.api.health import HealthController
+from stepwire.api.live import watch_run
+from stepwire.api.openapi import openapi_config, swagger_assets
+from stepwire.api.problems import EXCEPTION_HANDLERS
+from stepwire.api.request_id import with_request_id
+from stepwire.api.runs import RunController
+from stepwire.api.workflows import WorkflowController
+from stepwire.auth.tokens import TokenVerifier
+from stepwire.settings import Settings
+from stepwire.wiring import dependencies, open_services
+
+EXPOSED_HEADERS = [
+    "Location",
+    "ETag",
+    "Link",
+    "Idempotency-Replayed",
+    "Preference-Applied",
+    "Retry-After",
+    "X-Request-ID",
+]
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The application; it connects to its services when it starts.
+
+    Raises:
+        Misconfigured: there is nothing to verify tokens with.
+    """
+    verifier = TokenVerifier(settings.supabase_jwt_secret, settings.supabase_url)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        app.state.verifier = verifier
+        async with open_services(settings, verifier) as services:
+            app.state.services = services
+            yield
+
+    controllers = [WorkflowController, RunController, CatalogController]
+    api = Router(path="/api/v1", route_handlers=controllers, guards=[require_token, require_json])
+    return Litestar(
+        route_handlers=[api, HealthController, watch_run, swagger_assets()],
+        dependencies=dependencies(),
+        lifespan=[lifespan],
+        exception_handlers=EXCEPTION_HANDLERS,
+        middleware=[with_request_id],
+        cors_config=_cors(settings),
+        openapi_config=openapi_config(),
+        logging_config=None,
+        request_max_body_size=settings.max_body_bytes + settings.max_definition_bytes // 16,
+    )
+
+
+def _cors(settings: Settings) -> CORSConfig:
+    return CORSConfig(
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=[
+            "Authorization", "Content-Type", "Idempotency-Key", "X-Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
+            "X-Request-ID",
+        ],
+        allow_credentials=True,
+        expose_headers=EXPOSED_HEADERS,
+    )  # fmt: skip

@@ -1,0 +1,287 @@
+"""The hot statements on runs: accept, claim, renew, load, append. One statement each, in one transaction of its own."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from rpds import HashTrieMap
+
+from stepwire.db.session import Pool
+from stepwire.definition.plan import TriggerType
+from stepwire.engine.model import SETTLED, RunState, RunStatus, StepError, StepState
+
+_ACCEPT = """
+WITH new AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::json[], $7::json[], $8::text[],
+                         $9::bytea[], $10::json[])
+        AS new(id, owner_id, workflow_id, workflow_version, trigger_type, trigger, input, idempotency_key,
+               request_hash, queued)
+), accepted AS (
+    INSERT INTO run (id, owner_id, workflow_id, workflow_version, status, trigger_type, trigger, input,
+                     idempotency_key, request_hash, seq, wake_at, root_run_id)
+    SELECT new.id, new.owner_id, new.workflow_id, new.workflow_version, 'queued', new.trigger_type, new.trigger,
+           new.input, new.idempotency_key, new.request_hash, 1, now(), new.id
+    FROM new JOIN workflow ON workflow.id = new.workflow_id AND workflow.status = 'published'
+    ON CONFLICT (workflow_id, trigger_type, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id, created_at
+), journalled AS (
+    INSERT INTO run_event (run_id, seq, event, data, at)
+    SELECT new.id, 1, 'run.queued', new.queued, accepted.created_at FROM accepted JOIN new ON new.id = accepted.id
+)
+SELECT id, created_at FROM accepted
+"""
+
+_CLAIM = """
+WITH due AS (
+    SELECT id FROM run WHERE wake_at <= now() AND (lease_until IS NULL OR lease_until < now())
+    ORDER BY wake_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+UPDATE run SET fence = fence + 1, leased_by = $1, lease_until = now() + $3 FROM due WHERE run.id = due.id
+RETURNING run.id, owner_id, workflow_id, workflow_version, status, trigger_type, trigger, input, seq, fence, created_at,
+          started_at, cancel_requested_at IS NOT NULL AS is_cancel_requested
+"""
+
+_RENEW = """
+UPDATE run SET lease_until = now() + $3 FROM unnest($1::uuid[], $2::int[]) AS held(id, fence)
+WHERE run.id = held.id AND run.fence = held.fence AND run.lease_until IS NOT NULL
+RETURNING run.id
+"""
+
+_RELEASE = """
+UPDATE run SET lease_until = NULL, leased_by = NULL FROM unnest($1::uuid[], $2::int[]) AS held(id, fence)
+WHERE run.id = held.id AND run.fence = held.fence
+"""
+
+_LOAD = """
+SELECT step_id, status, attempt, position, handles, input, output, error, due_at, started_at, completed_at
+FROM step_run WHERE run_id = $1
+"""
+
+# The run row is changed only where fence and seq are those that the driver knows: a driver that was overtaken, or a
+# repeat of a write whose answer was lost, changes nothing, and the joins keep its steps and events out as well.
+_APPEND = """
+WITH written AS (
+    UPDATE run SET
+        seq = u.seq, status = u.status, output = u.output, error = u.error, started_at = u.started_at,
+        completed_at = u.completed_at,
+        wake_at = CASE WHEN u.is_released THEN u.wake_at ELSE run.wake_at END,
+        lease_until = CASE WHEN u.is_released THEN NULL ELSE run.lease_until END,
+        leased_by = CASE WHEN u.is_released THEN NULL ELSE run.leased_by END
+    FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6::json[], $7::json[], $8::timestamptz[],
+                $9::timestamptz[], $10::timestamptz[], $11::bool[])
+        AS u(id, fence, known_seq, seq, status, output, error, started_at, completed_at, wake_at, is_released)
+    WHERE run.id = u.id AND run.fence = u.fence AND run.seq = u.known_seq
+        AND run.status IN ('queued', 'running', 'paused')
+    RETURNING run.id, run.cancel_requested_at IS NOT NULL AS is_cancel_requested
+), steps AS (
+    INSERT INTO step_run (run_id, step_id, step_type, status, attempt, position, handles, input, output, error, due_at,
+                          started_at, completed_at)
+    SELECT u.* FROM unnest($12::uuid[], $13::text[], $14::text[], $15::text[], $16::int[], $17::int[], $18::json[],
+                           $19::json[], $20::json[], $21::json[], $22::timestamptz[], $23::timestamptz[],
+                           $24::timestamptz[])
+        AS u(run_id, step_id, step_type, status, attempt, position, handles, input, output, error, due_at, started_at,
+             completed_at)
+    JOIN written ON written.id = u.run_id
+    ON CONFLICT (run_id, step_id) DO UPDATE SET
+        status = excluded.status, attempt = excluded.attempt, position = excluded.position, handles = excluded.handles,
+        input = excluded.input, output = excluded.output, error = excluded.error, due_at = excluded.due_at,
+        started_at = excluded.started_at, completed_at = excluded.completed_at
+), events AS (
+    INSERT INTO run_event (run_id, seq, event, step_id, data, at)
+    SELECT u.* FROM unnest($25::uuid[], $26::int[], $27::text[], $28::text[], $29::json[], $30::timestamptz[])
+        AS u(run_id, seq, event, step_id, data, at)
+    JOIN written ON written.id = u.run_id
+)
+SELECT id, is_cancel_requested FROM written
+"""
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run to accept; ``trigger``, ``input`` and ``queued`` (event 1's data) are JSON texts."""
+
+    id: UUID
+    owner_id: UUID
+    workflow_id: UUID
+    workflow_version: int
+    trigger_type: str
+    trigger: str | None
+    input: str
+    queued: str
+    idempotency_key: str | None = None
+    request_hash: bytes | None = None
+
+
+class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run under this worker's lease, as it was stored."""
+
+    id: UUID
+    owner_id: UUID
+    workflow_id: UUID
+    workflow_version: int
+    status: RunStatus
+    trigger_type: TriggerType
+    trigger: Any
+    input: Any
+    seq: int
+    fence: int
+    created_at: datetime
+    started_at: datetime | None
+    is_cancel_requested: bool
+
+
+class JournalEvent(msgspec.Struct, frozen=True):
+    """An event as stored; ``data`` is JSON text."""
+
+    seq: int
+    event: str
+    step_id: str | None
+    data: str
+    at: datetime
+
+
+class JournalStep(msgspec.Struct, frozen=True):
+    """A step's new state."""
+
+    step_id: str
+    step_type: str
+    state: StepState
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What one driver writes at once: a run's new events, the steps they changed, and the run itself.
+
+    ``is_released`` gives the lease back, to be driven again at ``wake_at`` or, where that is None, when something
+    from outside sets it.
+    """
+
+    run_id: UUID
+    fence: int
+    known_seq: int
+    state: RunState
+    events: Sequence[JournalEvent]
+    steps: Sequence[JournalStep]
+    is_released: bool = False
+    wake_at: datetime | None = None
+
+
+async def accept(pool: Pool, runs: Sequence[NewRun]) -> dict[UUID, datetime]:
+    """Store new runs, each with its event 1, where the workflow is published and the idempotency key is new.
+
+    Returns:
+        The instants of acceptance of those that were stored; the others are not in it.
+    """
+    columns = zip(*(_new_run_row(run) for run in runs), strict=True)
+    return {record["id"]: record["created_at"] for record in await pool.fetch(_ACCEPT, *columns)}
+
+
+async def claim(pool: Pool, *, worker: str, limit: int, lease: timedelta) -> list[ClaimedRun]:
+    """Take up to ``limit`` runs that are due and that nobody holds; their fences rise, so nobody else writes to them."""
+    return [
+        ClaimedRun(**{**record, "trigger": from_json(record["trigger"]), "input": from_json(record["input"])})
+        for record in await pool.fetch(_CLAIM, worker, limit, lease)
+    ]
+
+
+async def renew(pool: Pool, held: Sequence[tuple[UUID, int]], lease: timedelta) -> set[UUID]:
+    """Prolong leases, given as (run id, fence), in one statement; the answer names those that are still ours."""
+    ids, fences = [run_id for run_id, _ in held], [fence for _, fence in held]
+    return {record["id"] for record in await pool.fetch(_RENEW, ids, fences, lease)}
+
+
+async def release(pool: Pool, held: Sequence[tuple[UUID, int]]) -> None:
+    """Hand leases back at once, so that another worker need not wait for them to lapse."""
+    await pool.execute(_RELEASE, [run_id for run_id, _ in held], [fence for _, fence in held])
+
+
+async def load(pool: Pool, run: ClaimedRun) -> RunState:
+    """The state of a claimed run, from its step rows."""
+    steps = {record["step_id"]: _step_state(record) for record in await pool.fetch(_LOAD, run.id)}
+    settled = sum(step.status in SETTLED for step in steps.values())
+    started = max((step.position + 1 for step in steps.values() if step.position is not None), default=0)
+    return RunState(
+        status=run.status,
+        steps=HashTrieMap(steps),
+        settled=settled,
+        started=started,
+        started_at=run.started_at,
+    )
+
+
+async def definition(pool: Pool, workflow_id: UUID) -> dict[str, Any] | None:
+    """A workflow's definition as drawn, for whoever drives its runs."""
+    text = await pool.fetchval("SELECT definition FROM workflow WHERE id = $1", workflow_id)
+    return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
+
+
+async def append(pool: Pool, entries: Sequence[Entry]) -> dict[UUID, bool]:
+    """Write entries, at most one per run, in one transaction.
+
+    Returns:
+        Run id to whether its cancellation was asked for, of the runs that were written. A run that is missing
+        belongs to another driver by now, or has ended.
+    """
+    runs = [_run_row(entry) for entry in entries]
+    steps = [_step_row(entry.run_id, step) for entry in entries for step in entry.steps]
+    events = [
+        (entry.run_id, event.seq, event.event, event.step_id, event.data, event.at)
+        for entry in entries
+        for event in entry.events
+    ]
+    columns = (*_columns(runs, 11), *_columns(steps, 13), *_columns(events, 6))
+    return {record["id"]: record["is_cancel_requested"] for record in await pool.fetch(_APPEND, *columns)}
+
+
+def to_json(value: Any) -> str | None:
+    """JSON text for a column; None is SQL's null."""
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def from_json(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)
+
+
+def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def _new_run_row(run: NewRun) -> tuple[Any, ...]:
+    return (
+        run.id, run.owner_id, run.workflow_id, run.workflow_version, run.trigger_type, run.trigger, run.input,
+        run.idempotency_key, run.request_hash, run.queued,
+    )  # fmt: skip
+
+
+def _run_row(entry: Entry) -> tuple[Any, ...]:
+    state = entry.state
+    return (
+        entry.run_id, entry.fence, entry.known_seq, entry.known_seq + len(entry.events), state.status,
+        to_json(state.output), to_json(state.error), state.started_at, state.completed_at, entry.wake_at,
+        entry.is_released,
+    )  # fmt: skip
+
+
+def _step_row(run_id: UUID, step: JournalStep) -> tuple[Any, ...]:
+    state = step.state
+    return (
+        run_id, step.step_id, step.step_type, state.status, state.attempt, state.position, to_json(state.handles),
+        to_json(state.input), to_json(state.output), to_json(state.error), state.due_at, state.started_at,
+        state.completed_at,
+    )  # fmt: skip
+
+
+def _step_state(record: Any) -> StepState:
+    error = from_json(record["error"])
+    return StepState(
+        status=record["status"],
+        attempt=record["attempt"],
+        position=record["position"],
+        handles=tuple(from_json(record["handles"]) or ()),
+        input=from_json(record["input"]),
+        output=from_json(record["output"]),
+        error=None if error is None else msgspec.convert(error, StepError),
+        due_at=record["due_at"],
+        started_at=record["started_at"],
+        completed_at=record["completed_at"],
+    )

@@ -1,0 +1,139 @@
+"""Tables. The migrations make them; a test holds the two together.
+
+JSON is stored as `json`, not `jsonb`: what a client saved comes back as it was (floats, key order, big integers,
+-0.0), and writing it is cheaper. No query looks inside.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, DateTime, Index, LargeBinary, SmallInteger, Text, Uuid, func, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy
+        UUID: Uuid(),
+        str: Text(),
+        datetime: DateTime(timezone=True),
+        bytes: LargeBinary(),
+        Any: JSON(none_as_null=True),
+        dict[str, Any]: JSON(none_as_null=True),
+    }
+
+
+class Workflow(Base):
+    """A user's workflow; frozen when published. ``revision`` rises with each change and is the ETag."""
+
+    __tablename__ = "workflow"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    owner_id: Mapped[UUID]
+    line_id: Mapped[UUID]
+    source_id: Mapped[UUID | None]
+    version: Mapped[int]
+    revision: Mapped[int] = mapped_column(server_default=text("1"))
+    name: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default="")
+    status: Mapped[str]
+    definition: Mapped[dict[str, Any]]
+    input_schema: Mapped[dict[str, Any] | None]
+    operation: Mapped[str]
+    idempotency_key: Mapped[str | None]
+    request_hash: Mapped[bytes | None]
+    webhook_secret: Mapped[bytes | None]
+    previous_webhook_secret: Mapped[bytes | None]
+    webhook_secret_changed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    published_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("workflow_of_owner", "owner_id", text("created_at DESC"), text("id DESC")),
+        Index("workflow_line", "line_id", text("version DESC"), unique=True),
+        Index(
+            "workflow_idempotency_key", "owner_id", "operation", "idempotency_key", unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+    )  # fmt: skip
+
+
+class Run(Base):
+    """One execution. ``wake_at`` is when it is next due to be driven; a lease in force keeps others off meanwhile.
+
+    No foreign keys on the hot tables: a check would lock the workflow's row for every run, and nothing that a run
+    belongs to is ever deleted before it (only drafts are, and drafts have no runs).
+    """
+
+    __tablename__ = "run"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    owner_id: Mapped[UUID]
+    workflow_id: Mapped[UUID]
+    workflow_version: Mapped[int]
+    status: Mapped[str]
+    trigger_type: Mapped[str]
+    trigger: Mapped[dict[str, Any] | None]
+    input: Mapped[Any]
+    output: Mapped[Any]
+    error: Mapped[dict[str, Any] | None]
+    seq: Mapped[int]
+    fence: Mapped[int] = mapped_column(server_default=text("0"))
+    leased_by: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    wake_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    parent_run_id: Mapped[UUID | None]
+    parent_step_id: Mapped[str | None]
+    root_run_id: Mapped[UUID | None]
+    depth: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    idempotency_key: Mapped[str | None]
+    request_hash: Mapped[bytes | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("run_of_owner", "owner_id", text("created_at DESC"), text("id DESC")),
+        Index("run_of_workflow", "workflow_id", text("created_at DESC"), text("id DESC")),
+        Index("run_due", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
+        Index(
+            "run_idempotency_key", "workflow_id", "trigger_type", "idempotency_key", unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+        {"postgresql_with": {"fillfactor": "80"}},
+    )  # fmt: skip
+
+
+class StepRun(Base):
+    """The latest state of a step of a run: what the run's events come to. ``position`` counts the starts from 0."""
+
+    __tablename__ = "step_run"
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    step_id: Mapped[str] = mapped_column(primary_key=True)
+    step_type: Mapped[str]
+    status: Mapped[str]
+    attempt: Mapped[int]
+    position: Mapped[int | None]
+    handles: Mapped[Any]
+    input: Mapped[Any]
+    output: Mapped[Any]
+    error: Mapped[dict[str, Any] | None]
+    due_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+
+
+class RunEvent(Base):
+    """A fact in a run's journal; ``seq`` is 1, 2, 3 … without a hole. Append only."""
+
+    __tablename__ = "run_event"
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    event: Mapped[str]
+    step_id: Mapped[str | None]
+    data: Mapped[dict[str, Any]]
+    at: Mapped[datetime]

@@ -1,0 +1,285 @@
+"""One CEL expression: compiled once, with the steps that it reads and all that is wrong with it, and evaluated.
+
+Only the outputs of the steps that an expression names are handed to the evaluator.
+"""
+
+import base64
+import math
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_encoders, ext_math, ext_optional
+
+from stepwire.definition.cel_messages import Fault, compile_faults, failure
+from stepwire.definition.cel_tokens import (
+    ITEM_VARIABLES,
+    VARIABLES,
+    Key,
+    StepReference,
+    Token,
+    plain_path,
+    references,
+    tokens_of,
+)
+from stepwire.definition.cel_tree import Node, tree_of
+from stepwire.definition.cost import MAX_OPTIONAL_MACROS, OPTIONAL_MACROS, TooCostly, check_cost, may_be_costly
+from stepwire.definition.durations import iso_of
+from stepwire.definition.functions import FUNCTIONS
+from stepwire.errors import StepwireError
+
+MAX_EXPRESSION_BYTES = 4096
+MAX_TOKENS = 1000  # CEL keeps about 300 bytes a token
+MAX_DEPTH = 64
+STEP_MEMBERS = frozenset({"output", "error", "status"})
+
+_TOO_COSTLY = "It could take too much memory or time on this data. Let it read less, or compute it in several steps."
+_OPTIONAL = "An optional has no JSON: end the expression with .orValue(…)."
+_BEYOND_64_BITS = "Integer value '"
+
+
+class ExpressionFailed(StepwireError):
+    """An expression has no value: a missing key, a type that does not fit, a budget used up."""
+
+    kind, title = "expression-failed", "An expression could not be evaluated"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the expressions of one step may name: the steps upstream of it, and all others for a better message.
+
+    ``in_map``: the step is run per item of a ``core.map``, so that ``item`` and ``index`` are there.
+    """
+
+    upstream: Container[str]
+    steps: Container[str]
+    in_map: bool = False
+
+
+class Variables:
+    """What expressions can read in one run, handed out per expression so that only what it names is converted."""
+
+    __slots__ = ("_fixed", "_step", "_step_ids")
+
+    def __init__(
+        self, fixed: Mapping[str, Any], step_ids: frozenset[str], step: Callable[[str], dict[str, Any]]
+    ) -> None:
+        self._fixed = fixed
+        self._step_ids = step_ids
+        self._step = step
+
+    def of(self, steps: frozenset[str] | None) -> dict[str, Any]:
+        """Everything but the steps, and these of them; all of them for None."""
+        wanted = self._step_ids if steps is None else steps
+        return {**self._fixed, "steps": {step_id: self._step(step_id) for step_id in wanted}}
+
+
+class Expression:
+    """One compiled expression. ``steps`` names the steps that it reads; None: any, since one is picked at run time."""
+
+    __slots__ = ("_path", "_program", "_tree", "returns", "source", "steps")
+
+    def __init__(
+        self,
+        source: str,
+        program: cel.Expression,
+        steps: frozenset[str] | None,
+        path: list[Key] | None,
+        tree: Node | None,
+    ) -> None:
+        self.source = source
+        self.steps = steps
+        self.returns = program.return_type().name()
+        self._program = program
+        self._path = path
+        self._tree = tree
+
+    def evaluate(self, variables: Variables) -> Any:
+        """The value as JSON.
+
+        CEL refuses a variable that holds an integer beyond 64 bits anywhere. Such integers are doubles in the
+        evaluation, which rounds them; a plain path gives them as they are.
+
+        Raises:
+            ExpressionFailed: with a sentence that says why there is none.
+        """
+        data = variables.of(self.steps)
+        if self._path is not None:
+            return _walk(self._path, data)
+        if self._tree is not None:
+            try:
+                check_cost(self._tree, data)
+            except TooCostly:
+                raise self._failed(_TOO_COSTLY) from None
+        value, fault = self._run(data)
+        if fault is not None and _BEYOND_64_BITS in fault:
+            value, fault = self._run(_with_doubles(data))
+        if fault is not None:
+            raise self._failed(failure(fault))
+        return to_json(value)
+
+    def _run(self, data: dict[str, Any]) -> tuple[Any, str | None]:
+        """CEL's value, or its message on why there is none."""
+        try:
+            result = self._program.eval(data=data)
+            value = result.plain_value()
+        except (RuntimeError, UnicodeError, MemoryError) as error:
+            return None, str(error)
+        except (TypeError, SystemError):  # how the binding says that it does not know a type
+            return None, _OPTIONAL
+        return value, str(value) if result.type() == cel.Type.ERROR else None
+
+    def _failed(self, reason: str) -> ExpressionFailed:
+        source = " ".join(self.source.split())
+        return ExpressionFailed(f"{source if len(source) <= 200 else source[:199] + '…'}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSource:
+    """An expression that compiles, and the steps that it names, which may not be there."""
+
+    expression: Expression
+    references: tuple[StepReference, ...]
+
+
+def compile_expression(source: str, scope: Scope) -> Expression | tuple[Fault, ...]:
+    """Compile one expression, or say all that is wrong with it."""
+    if len(source.encode("utf-8", "surrogatepass")) > MAX_EXPRESSION_BYTES:
+        return (Fault("expression-too-long", f"An expression has at most {MAX_EXPRESSION_BYTES:,} bytes.", 1),)
+    compiled = _compile(source, scope.in_map)
+    if isinstance(compiled, tuple):
+        return compiled
+    faults = tuple(fault for reference in compiled.references if (fault := _reference_fault(reference, scope)))
+    return faults or compiled.expression
+
+
+def to_json(value: Any, depth: int = 0) -> Any:
+    """A CEL value as JSON: instants and durations as ISO 8601, bytes as base64, types by name, keys as strings.
+
+    Raises:
+        ExpressionFailed: NaN and infinity have no JSON; two keys become the same; it is nested beyond `MAX_DEPTH`.
+    """
+    match value:
+        case list() | dict() if depth >= MAX_DEPTH:
+            raise ExpressionFailed(f"The result is nested more than {MAX_DEPTH} deep.")
+        case list():
+            return [to_json(item, depth + 1) for item in value]
+        case dict():
+            result = {_key(key): to_json(item, depth + 1) for key, item in value.items()}
+            if len(result) < len(value):
+                raise ExpressionFailed("Two keys of the result are the same in JSON, where keys are strings.")
+            return result
+        case _:
+            return _scalar_to_json(value)
+
+
+def _scalar_to_json(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case float():
+            raise ExpressionFailed("The result is not a finite number, which JSON cannot hold.")
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case timedelta():
+            return iso_of(value)
+        case bytes() | bytearray():
+            return base64.b64encode(value).decode()
+        case cel.Type():
+            return value.name().lower()
+        case _:
+            raise ExpressionFailed(f"A {type(value).__name__} has no JSON.")
+
+
+def _key(key: Any) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+def _environment(variables: tuple[str, ...]) -> cel.Env:
+    types = dict.fromkeys(variables, cel.Type.DYN) | {"steps": cel.Type.Map(cel.Type.STRING, cel.Type.DYN)}
+    extensions = [ext_math.ExtMath(), ext_optional.ExtOptional(), ext_encoders.ExtEncoders()]
+    return cel.NewEnv(variables=types, extensions=extensions, functions=FUNCTIONS)
+
+
+_NAMES = {False: VARIABLES, True: VARIABLES + ITEM_VARIABLES}
+_ENVIRONMENTS = {in_map: _environment(names) for in_map, names in _NAMES.items()}
+
+
+@lru_cache(maxsize=512)
+def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
+    """Compile with CEL. What is known before that it could not do in a reasonable time is refused here."""
+    tokens = tokens_of(source)
+    if (fault := _token_fault(source, tokens)) is not None:
+        return (fault,)
+    try:
+        program = _ENVIRONMENTS[in_map].compile(source)
+    except RuntimeError as error:
+        return compile_faults(source, str(error), _NAMES[in_map])
+    if "optional_type" in program.return_type().name():
+        return (Fault("expression-type", _OPTIONAL, 1),)
+    named, reads_any = references(tokens)
+    steps = None if reads_any else frozenset(reference.step_id for reference in named)
+    tree = tree_of(program) if may_be_costly(tokens) else None
+    return CompiledSource(Expression(source, program, steps, plain_path(tokens), tree), named)
+
+
+def _token_fault(source: str, tokens: list[Token]) -> Fault | None:
+    if not tokens:
+        return Fault("expression-syntax", "The expression is empty.", 1)
+    if len(tokens) > MAX_TOKENS:
+        limit = f"An expression has at most {MAX_TOKENS:,} names, numbers, strings and signs."
+        return Fault("expression-too-complex", limit, tokens[MAX_TOKENS].offset + 1)
+    bindings = [token for token in tokens if token.text in OPTIONAL_MACROS]
+    if len(bindings) > MAX_OPTIONAL_MACROS:
+        limit = f"An expression has at most {MAX_OPTIONAL_MACROS} uses of optMap and optFlatMap."
+        return Fault("expression-too-complex", limit, bindings[MAX_OPTIONAL_MACROS].offset + 1)
+    for column, character in enumerate(source, 1):
+        if "\ud800" <= character <= "\udfff":
+            return Fault("expression-syntax", "Half of a surrogate pair is not valid Unicode.", column)
+    return None
+
+
+def _reference_fault(reference: StepReference, scope: Scope) -> Fault | None:
+    name, column = reference.step_id, reference.offset + 1
+    if name not in scope.steps:
+        return Fault("unknown-step", f"There is no step {name!r}.", column)
+    if name not in scope.upstream:
+        message = f"Step {name!r} is not upstream of this one, so its output may not be there yet."
+        return Fault("step-not-upstream", message, column)
+    if reference.member is not None and reference.member not in STEP_MEMBERS:
+        return Fault("unknown-variable", f"A step has output, error and status, not {reference.member!r}.", column)
+    return None
+
+
+def _walk(path: list[Key], data: dict[str, Any]) -> Any:
+    value: Any = data
+    for depth, key in enumerate(path):
+        if not _has(value, key):
+            parent = "".join(f".{step}" if isinstance(step, str) else f"[{step}]" for step in path[:depth])[1:]
+            raise ExpressionFailed(f"{parent or 'The run'} has no {key!r}.")
+        value = value[key]
+    return value
+
+
+def _has(value: Any, key: Key) -> bool:
+    if isinstance(value, dict):
+        return isinstance(key, str) and key in value
+    return isinstance(value, list) and isinstance(key, int) and key < len(value)
+
+
+def _with_doubles(value: Any) -> Any:
+    """The same JSON with every integer beyond 64 bits as a double."""
+    match value:
+        case int() if not -(2**63) <= value < 2**64:
+            return float(value) if abs(value) < 10**308 else math.copysign(math.inf, value)
+        case list():
+            return [_with_doubles(item) for item in value]
+        case dict():
+            return {key: _with_doubles(item) for key, item in value.items()}
+        case _:
+            return value

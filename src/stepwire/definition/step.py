@@ -1,0 +1,137 @@
+"""One node compiled to a step, with everything that is wrong with its ``data``."""
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from jsonschema import Draft202012Validator
+
+from stepwire.definition.durations import seconds_of
+from stepwire.definition.expressions import Scope
+from stepwire.definition.graph import Node
+from stepwire.definition.plan import NO_RETRY, Catalog, Link, RetryPolicy, Step, StepSpec
+from stepwire.definition.templates import Compiled, compile_value, has_expression, pointer
+from stepwire.errors import Issue
+
+_ON_ERROR = ("fail", "continue")
+_JOIN = ("all", "any")
+
+
+def compile_step(
+    node: Node,
+    catalog: Catalog,
+    scope: Scope,
+    incoming: tuple[Link, ...],
+    downstream: tuple[str, ...],
+    has_error_edge: bool,
+) -> tuple[Step | None, list[Issue]]:
+    """The node as a step, or None with what is wrong, each with its JSON pointer into ``data``."""
+    spec = catalog.get(node.step_type or "")
+    if spec is None:
+        message = f"There is no step type {node.step_type!r}; GET /api/v1/catalog/steps lists them."
+        return None, [Issue(code="unknown-step-type", message=message, node_id=node.id, path="/data/step_type")]
+    data = _Data(node)
+    config = _compile_config(data, spec, scope)
+    step = Step(
+        id=node.id,
+        type=spec.type,
+        kind=spec.kind,
+        config=config,
+        retry=data.retry(),
+        timeout=data.duration("timeout"),
+        on_error=data.choice("on_error", _ON_ERROR),
+        join=data.choice("join", _JOIN),
+        incoming=incoming,
+        downstream=downstream,
+        has_error_edge=has_error_edge,
+    )
+    return (None if data.issues else step), data.issues
+
+
+def config_schema(config: type[msgspec.Struct]) -> dict[str, Any]:
+    """The JSON Schema 2020-12 of a configuration, its object at the top so that a form generator can start there."""
+    schema = msgspec.json.schema(config)
+    definitions = schema.pop("$defs")
+    top = definitions.pop(schema.pop("$ref").removeprefix("#/$defs/"))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top} | (
+        {"$defs": definitions} if definitions else {}
+    )
+
+
+@lru_cache(maxsize=256)
+def _validator(config: type[msgspec.Struct]) -> Draft202012Validator:
+    return Draft202012Validator(config_schema(config))
+
+
+class _Data:
+    """A node's ``data``, read key by key, collecting what is wrong."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.issues: list[Issue] = []
+
+    def wrong(self, path: str, message: str, code: str = "bad-config") -> None:
+        self.issues.append(Issue(code=code, message=message, node_id=self.node.id, path=path))
+
+    def duration(self, key: str) -> float | None:
+        value = self.node.data.get(key)
+        if value is None:
+            return None
+        try:
+            return seconds_of(value)
+        except ValueError as error:
+            self.wrong(f"/data/{key}", str(error))
+            return None
+
+    def choice(self, key: str, choices: tuple[str, str]) -> Any:
+        value = self.node.data.get(key)
+        if value is not None and value not in choices:
+            self.wrong(f"/data/{key}", f"{key} is one of {', '.join(choices)}.")
+        return value if value in choices else choices[0]
+
+    def retry(self) -> RetryPolicy:
+        raw = self.node.data.get("retry")
+        if raw is None:
+            return NO_RETRY
+        values = dict(raw) if isinstance(raw, dict) else raw
+        for key in ("initial_interval", "max_interval"):
+            if isinstance(values, dict) and key in values:
+                try:
+                    values[key] = seconds_of(values[key])
+                except ValueError as error:
+                    self.wrong(f"/data/retry/{key}", str(error))
+                    return NO_RETRY
+        try:
+            return msgspec.convert(values, RetryPolicy)
+        except msgspec.ValidationError as error:
+            message, _, where = str(error).partition(" - at `$")
+            self.wrong("/data/retry" + where.rstrip("`").replace(".", "/"), f"{message}.")
+            return NO_RETRY
+
+
+def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
+    raw = data.node.data.get("config")
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        data.wrong("/data/config", "The configuration is an object.")
+        return Compiled({}, is_static=True)
+    for error in _validator(spec.config).iter_errors(raw):
+        if not _may_be_expression(error.instance, error.absolute_path, spec.expressions):
+            path = "".join(f"/{pointer(key)}" for key in error.absolute_path)
+            data.wrong(f"/data/config{path}", error.message[:300].rstrip(".") + ".")
+    if (fault := spec.check(raw)) is not None:
+        data.wrong("/data/config", fault)
+    compiled, issues = compile_value(raw, scope, spec.expressions)
+    data.issues.extend(
+        msgspec.structs.replace(issue, node_id=data.node.id, path=f"/data/config{issue.path or ''}") for issue in issues
+    )
+    return compiled
+
+
+def _may_be_expression(instance: Any, path: Any, bare: frozenset[str]) -> bool:
+    """A string with an expression in it may become any type when it is evaluated."""
+    if not isinstance(instance, str):
+        return False
+    pattern = "".join("/*" if isinstance(key, int) else f"/{key}" for key in path)
+    return has_expression(instance) or pattern in bare

@@ -1,0 +1,163 @@
+"""``{{ … }}`` in the strings of a configuration: found, compiled and filled in.
+
+``{{`` opens an expression, which ends at the ``}}`` that closes it as CEL reads it; ``{{{{`` is a literal ``{{``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from stepwire.definition.cel_messages import Fault
+from stepwire.definition.cel_tokens import closing
+from stepwire.definition.expressions import Expression, Scope, Variables, compile_expression
+from stepwire.errors import Issue
+
+_OPEN, _ESCAPED_OPEN = "{{", "{{{{"
+_UNCLOSED = "The expression is not closed: }} is missing."
+
+Part = str | Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A string that holds expressions; one that is nothing but one expression keeps the expression's type."""
+
+    parts: tuple[Part, ...]
+
+    def evaluate(self, variables: Variables) -> Any:
+        if len(self.parts) == 1 and isinstance(self.parts[0], Expression):
+            return self.parts[0].evaluate(variables)
+        return "".join(
+            part if isinstance(part, str) else _as_text(part.evaluate(variables)) for part in self.parts
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A configuration with its templates compiled; ``is_static`` where there is none."""
+
+    value: Any
+    is_static: bool
+
+    def evaluate(self, variables: Variables) -> Any:
+        """The configuration with every expression replaced by its value.
+
+        Raises:
+            ExpressionFailed: as `Expression.evaluate`.
+        """
+        return self.value if self.is_static else _evaluate(self.value, variables)
+
+
+def compile_value(value: Any, scope: Scope, bare: frozenset[str] = frozenset()) -> tuple[Compiled, list[Issue]]:
+    """Compile every string in a JSON value, saying all that is wrong, each with its JSON pointer and column.
+
+    ``bare`` names the places (JSON pointers, ``*`` for any index) where a string without braces is an expression too.
+    """
+    compiler = _Compiler(scope, bare)
+    compiled = compiler.compile(value, "", "")
+    return Compiled(compiled, is_static=not _has_template(compiled)), compiler.issues
+
+
+def has_expression(text: str) -> bool:
+    """Whether a string holds an expression, well-formed or not."""
+    return _OPEN in text.replace(_ESCAPED_OPEN, "")
+
+
+def pointer(key: object) -> str:
+    """One reference token of a JSON pointer. Source: RFC 6901 section 3."""
+    return str(key).replace("~", "~0").replace("/", "~1")
+
+
+class _Compiler:
+    """Goes through one configuration, collecting what is wrong. ``pattern`` is the path with ``*`` for any index."""
+
+    def __init__(self, scope: Scope, bare: frozenset[str]) -> None:
+        self.issues: list[Issue] = []
+        self._scope = scope
+        self._bare = bare
+
+    def compile(self, value: Any, path: str, pattern: str) -> Any:
+        match value:
+            case str():
+                return self._text(value, path, pattern)
+            case list():
+                return [self.compile(item, f"{path}/{index}", f"{pattern}/*") for index, item in enumerate(value)]
+            case dict():
+                return {
+                    key: self.compile(item, f"{path}/{pointer(key)}", f"{pattern}/{key}") for key, item in value.items()
+                }
+            case _:
+                return value
+
+    def _text(self, text: str, path: str, pattern: str) -> Template | str:
+        if pattern in self._bare and _OPEN not in text:
+            parts: list[Part | tuple[Fault, ...]] = [compile_expression(text, self._scope)]
+        else:
+            parts = list(_parts(text, self._scope))
+        faults = [fault for part in parts if isinstance(part, tuple) for fault in part]
+        self.issues.extend(
+            Issue(code=fault.code, message=fault.message, path=path, column=fault.column) for fault in faults
+        )
+        sound = tuple(part for part in parts if not isinstance(part, tuple))
+        return Template(sound) if any(isinstance(part, Expression) for part in sound) else "".join(map(str, sound))
+
+
+def _parts(text: str, scope: Scope) -> Iterator[Part | tuple[Fault, ...]]:
+    """Cut a string into literals and compiled expressions, or what is wrong with them."""
+    literal, position = "", 0
+    while (opening := text.find(_OPEN, position)) >= 0:
+        literal += text[position:opening]
+        if text.startswith(_ESCAPED_OPEN, opening):
+            literal, position = literal + _OPEN, opening + len(_ESCAPED_OPEN)
+            continue
+        start = opening + len(_OPEN)
+        end = closing(text, start)
+        if end is None:
+            yield (Fault("expression-syntax", _UNCLOSED, opening + 1),)
+            return
+        if literal:
+            yield literal
+        yield _shifted(compile_expression(text[start:end], scope), start)
+        literal, position = "", end + 2
+    if literal or text[position:] or not text:
+        yield literal + text[position:]
+
+
+def _shifted(compiled: Expression | tuple[Fault, ...], offset: int) -> Expression | tuple[Fault, ...]:
+    """Faults with their columns in the string that holds the expression."""
+    if isinstance(compiled, Expression):
+        return compiled
+    return tuple(fault._replace(column=fault.column + offset) for fault in compiled)
+
+
+def _evaluate(value: Any, variables: Variables) -> Any:
+    match value:
+        case Template():
+            return value.evaluate(variables)
+        case list():
+            return [_evaluate(item, variables) for item in value]
+        case dict():
+            return {key: _evaluate(item, variables) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _has_template(value: Any) -> bool:
+    match value:
+        case Template():
+            return True
+        case list():
+            return any(map(_has_template, value))
+        case dict():
+            return any(map(_has_template, value.values()))
+        case _:
+            return False
+
+
+def _as_text(value: Any) -> str:
+    """How a value reads inside a larger string: null is empty, all else but strings is JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

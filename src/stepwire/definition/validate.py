@@ -1,0 +1,203 @@
+"""Everything that is wrong with a definition, at once, each at its node or edge; and the plan where nothing is."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from stepwire.definition.expressions import Scope
+from stepwire.definition.graph import Definition, Edge, parse
+from stepwire.definition.plan import Catalog, Link, Plan, Step
+from stepwire.definition.step import compile_step
+from stepwire.errors import InvalidDefinition, Issue
+
+MAX_STEPS = 2000
+ERROR_HANDLE = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """``plan`` is there when, and only when, there are no ``issues``."""
+
+    plan: Plan | None
+    issues: tuple[Issue, ...]
+
+
+def check(raw: dict[str, Any], catalog: Catalog) -> Checked:
+    """Validate and compile a definition."""
+    try:
+        definition = parse(raw)
+    except InvalidDefinition as error:
+        return Checked(None, error.issues)
+    graph = _Graph(definition, catalog)
+    issues = [*graph.issues()]
+    steps, faults = graph.compile_steps()
+    issues.extend(faults)
+    if issues:
+        return Checked(None, tuple(issues))
+    roots = tuple(step.id for step in steps if not step.incoming)
+    return Checked(Plan(steps={step.id: step for step in steps}, roots=roots), ())
+
+
+class _Graph:
+    """The steps and the edges between them, with the questions that validation asks."""
+
+    def __init__(self, definition: Definition, catalog: Catalog) -> None:
+        self.definition = definition
+        self.catalog = catalog
+        self.nodes = {node.id: node for node in definition.steps}
+        self.edges = {
+            edge.key: edge for edge in definition.edges if edge.source in self.nodes and edge.target in self.nodes
+        }
+        self.incoming: dict[str, list[Edge]] = {step_id: [] for step_id in self.nodes}
+        self.outgoing: dict[str, list[Edge]] = {step_id: [] for step_id in self.nodes}
+        for edge in self.edges.values():
+            self.incoming[edge.target].append(edge)
+            self.outgoing[edge.source].append(edge)
+
+    def issues(self) -> Iterator[Issue]:
+        """What is wrong with the graph itself."""
+        if not self.nodes:
+            yield Issue(code="empty", message="The workflow has no step.")
+        if len(self.nodes) > MAX_STEPS:
+            yield Issue(code="too-many-steps", message=f"A workflow has at most {MAX_STEPS:,} steps.", path="/nodes")
+        yield from self._duplicates()
+        yield from self._containers()
+        yield from self._dangling()
+        yield from self._unknown_handles()
+        yield from self._cycles()
+        yield from self._unreachable()
+
+    def compile_steps(self) -> tuple[list[Step], list[Issue]]:
+        """Every node as a step, and what is wrong with each by itself."""
+        steps: list[Step] = []
+        issues: list[Issue] = []
+        upstream = self._upstream()
+        names = frozenset(self.nodes)
+        for node in self.nodes.values():
+            scope = Scope(upstream=upstream[node.id], steps=names)
+            incoming = tuple(Link(edge.source, edge.handle) for edge in self.incoming[node.id])
+            downstream = tuple(dict.fromkeys(edge.target for edge in self.outgoing[node.id]))
+            has_error_edge = any(edge.handle == ERROR_HANDLE for edge in self.outgoing[node.id])
+            step, faults = compile_step(node, self.catalog, scope, incoming, downstream, has_error_edge)
+            issues.extend(faults)
+            if step is not None:
+                steps.append(step)
+        return steps, issues
+
+    def _duplicates(self) -> Iterator[Issue]:
+        for node_id, count in Counter(node.id for node in self.definition.nodes).items():
+            if count > 1:
+                yield Issue(code="duplicate-node", message=f"{count} nodes have the id {node_id!r}.", node_id=node_id)
+
+    def _containers(self) -> Iterator[Issue]:
+        parents = {node.id: node.parent_id for node in self.definition.nodes}
+        for node in self.definition.nodes:
+            if node.parent_id is None:
+                continue
+            if node.parent_id not in parents:
+                message = f"Node {node.id!r} lies in {node.parent_id!r}, which does not exist."
+                yield Issue(code="unknown-parent", message=message, node_id=node.id)
+                continue
+            seen = {node.id}
+            parent: str | None = node.parent_id
+            while parent is not None and parent not in seen:
+                seen.add(parent)
+                parent = parents.get(parent)
+            if parent == node.id:
+                yield Issue(code="parent-cycle", message=f"Node {node.id!r} lies in itself.", node_id=node.id)
+
+    def _dangling(self) -> Iterator[Issue]:
+        drawn = {node.id for node in self.definition.nodes}
+        for edge in self.definition.edges:
+            for end, node_id in (("source", edge.source), ("target", edge.target)):
+                if node_id not in drawn:
+                    message = f"The edge's {end} {node_id!r} does not exist."
+                    yield Issue(code="dangling-edge", message=message, edge_id=edge.id)
+                elif node_id not in self.nodes:
+                    message = f"The edge's {end} {node_id!r} is a decoration, not a step."
+                    yield Issue(code="dangling-edge", message=message, edge_id=edge.id)
+
+    def _unknown_handles(self) -> Iterator[Issue]:
+        for edge in self.edges.values():
+            source, target = self.nodes[edge.source], self.nodes[edge.target]
+            if spec := self.catalog.get(source.step_type or ""):
+                outputs = spec.handles(_config(source.data)).outputs
+                if edge.handle not in (*outputs, ERROR_HANDLE):
+                    known = ", ".join((*outputs, ERROR_HANDLE))
+                    message = f"Step {source.id!r} has no handle {edge.handle!r}; it has {known}."
+                    yield Issue(code="unknown-handle", message=message, edge_id=edge.id, node_id=source.id)
+            if (spec := self.catalog.get(target.step_type or "")) and not spec.handles(_config(target.data)).inputs:
+                message = f"Step {target.id!r} is a trigger: no edge leads to it."
+                yield Issue(code="unknown-handle", message=message, edge_id=edge.id, node_id=target.id)
+
+    def _cycles(self) -> Iterator[Issue]:
+        """Every cycle that is left when those found before are taken out."""
+        sources = {step_id: {edge.source for edge in edges} for step_id, edges in self.incoming.items()}
+        while True:
+            try:
+                TopologicalSorter(sources).prepare()
+                return
+            except CycleError as error:
+                cycle: list[str] = error.args[1]
+            shown = " → ".join(cycle if len(cycle) <= 12 else [*cycle[:11], "…", cycle[-1]])
+            yield Issue(code="cycle", message=f"The steps {shown} form a cycle.", node_id=cycle[0])
+            for step_id in cycle:
+                sources[step_id] = set()
+
+    def _unreachable(self) -> Iterator[Issue]:
+        triggers = [node.id for node in self.nodes.values() if self._is_trigger(node.step_type)]
+        if not triggers:
+            return
+        reached, pending = set(triggers), list(triggers)
+        while pending:
+            for edge in self.outgoing[pending.pop()]:
+                if edge.target not in reached:
+                    reached.add(edge.target)
+                    pending.append(edge.target)
+        for step_id in self.nodes:
+            if step_id not in reached:
+                message = f"No path leads from a trigger to step {step_id!r}."
+                yield Issue(code="unreachable", message=message, node_id=step_id)
+
+    def _is_trigger(self, step_type: str | None) -> bool:
+        spec = self.catalog.get(step_type or "")
+        return spec is not None and spec.kind == "trigger"
+
+    def _upstream(self) -> dict[str, "_Ancestors"]:
+        """The ancestors of each step; those on a cycle may miss some, and have an issue of their own."""
+        positions = {step_id: number for number, step_id in enumerate(self.nodes)}
+        masks = dict.fromkeys(self.nodes, 0)
+        for step_id in self._sorted():
+            for edge in self.incoming[step_id]:
+                masks[step_id] |= masks[edge.source] | 1 << positions[edge.source]
+        return {step_id: _Ancestors(mask, positions) for step_id, mask in masks.items()}
+
+    def _sorted(self) -> list[str]:
+        """The steps, sources first; those on a cycle come last, in the drawn order."""
+        waiting = {step_id: len(edges) for step_id, edges in self.incoming.items()}
+        ready = [step_id for step_id, count in waiting.items() if count == 0]
+        for step_id in ready:
+            for edge in self.outgoing[step_id]:
+                waiting[edge.target] -= 1
+                if waiting[edge.target] == 0:
+                    ready.append(edge.target)
+        return [*ready, *(step_id for step_id in self.nodes if waiting[step_id] > 0)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ancestors:
+    """A set of steps as bits: two thousand sets of up to two thousand names would fill 100 MB."""
+
+    mask: int
+    positions: dict[str, int]
+
+    def __contains__(self, step_id: object) -> bool:
+        position = self.positions.get(step_id) if isinstance(step_id, str) else None
+        return position is not None and bool(self.mask >> position & 1)
+
+
+def _config(data: dict[str, Any]) -> dict[str, Any]:
+    config = data.get("config")
+    return config if isinstance(config, dict) else {}

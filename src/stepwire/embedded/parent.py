@@ -1,0 +1,22 @@
+"""Children of the supervisor end with it, however it ends."""
+
+import os
+import signal
+import threading
+import time
+
+GRACE_SECONDS = 15
+
+
+def exit_with_parent(descriptor: int | None) -> None:
+    """End this process when its parent is gone: then the pipe behind ``descriptor``, which only it can write, closes."""
+    if descriptor is not None:
+        threading.Thread(target=_watch, args=(descriptor,), name="parent", daemon=True).start()
+
+
+def _watch(descriptor: int) -> None:
+    while os.read(descriptor, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)

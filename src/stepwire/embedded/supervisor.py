@@ -1,0 +1,143 @@
+"""``stepwire serve``: the embedded servers, the API and one worker, kept going until somebody says stop."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from stepwire.embedded.home import locked_home, url_file
+from stepwire.embedded.process import ServiceFailed
+from stepwire.embedded.services import EmbeddedServices, Server
+from stepwire.settings import Settings
+
+log = logging.getLogger(__name__)
+EX_CONFIG = 78  # a child that says so has said what is wrong, and would say it again
+STOP_SECONDS = 15.0
+LOOK_SECONDS = 0.25
+STABLE_SECONDS = 10.0
+BACKOFF_SECONDS = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class _Child:
+    """The API or a worker: ``python -m stepwire <command>``, started again when it dies."""
+
+    def __init__(self, command: str, environment: Mapping[str, str], parent_pipe: int) -> None:
+        self.command = command
+        self._environment = {**environment, "STEPWIRE_PARENT_FD": str(parent_pipe)}
+        self._pipe = parent_pipe
+        self._failures = 0
+        self._started_at = 0.0
+        self._start_at = 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "stepwire", self.command], env=self._environment, stdin=subprocess.DEVNULL,
+            pass_fds=(self._pipe,), start_new_session=True,
+        )  # fmt: skip
+
+    def look(self) -> int | None:
+        """Start it again when it has died and its time has come; the exit code when that would be no use."""
+        if self.process is None:
+            if time.monotonic() >= self._start_at:
+                self.start()
+            return None
+        code = self.process.poll()
+        if code is None or code == EX_CONFIG:
+            return code
+        is_stable = time.monotonic() - self._started_at > STABLE_SECONDS
+        self._failures = 0 if is_stable else self._failures + 1
+        wait = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]
+        log.error("The %s process ended with %d and is started again in %g s", self.command, code, wait)
+        self.process, self._start_at = None, time.monotonic() + wait
+        return None
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+
+class Supervisor:
+    """Runs everything in one home."""
+
+    def __init__(
+        self, home: Path, settings: Settings, environment: Mapping[str, str], migrate: Callable[[str], None]
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._environment = environment
+        self._migrate = migrate
+        self._stopping = threading.Event()
+        self._in_a_hurry = False
+
+    def run(self) -> int:
+        """Run until SIGINT or SIGTERM; a second one hurries. Returns the exit code.
+
+        Raises:
+            HomeInUse, ServiceFailed, Misconfigured.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+        with locked_home(self._home):
+            services = EmbeddedServices(self._home, self._settings)
+            try:
+                services.start()
+                told = services.environment()
+                self._migrate(self._settings.database_url or told["DATABASE_URL"])
+                return self._run_children({**self._environment, **told}, services)
+            finally:
+                services.stop()
+
+    def _run_children(self, environment: Mapping[str, str], services: EmbeddedServices) -> int:
+        reading, _writing = os.pipe()  # the writing end is never written to: it closes when this process ends
+        children = [_Child(command, environment, reading) for command in ("api", "worker")]
+        address = url_file(self._home)
+        address.write_text(f"http://{self._settings.host}:{self._settings.port}")
+        try:
+            return self._watch(children, services)
+        finally:
+            address.unlink(missing_ok=True)
+            self._end(children)
+            os.close(_writing)
+            os.close(reading)
+
+    def _watch(self, children: list[_Child], services: EmbeddedServices) -> int:
+        for child in children:
+            child.start()
+        while not self._stopping.wait(LOOK_SECONDS):
+            for server in services.servers:
+                if not server.is_running:
+                    _revive(server)
+            for child in children:
+                if (code := child.look()) is not None:
+                    return code
+        return 0
+
+    def _end(self, children: list[_Child]) -> None:
+        for child in children:
+            child.signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in children:
+            while child.process is not None and child.process.poll() is None:
+                if self._in_a_hurry or time.monotonic() > deadline:
+                    child.signal(signal.SIGKILL)
+                time.sleep(0.02)
+
+    def _stop(self, *_: object) -> None:
+        self._in_a_hurry = self._stopping.is_set()
+        self._stopping.set()
+
+
+def _revive(server: Server) -> None:
+    log.error("%s has died and is started again", type(server).__name__)
+    try:
+        server.start()
+        server.wait()
+    except ServiceFailed as error:
+        log.error("%s", error.detail)

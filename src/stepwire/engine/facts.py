@@ -1,0 +1,87 @@
+"""What the shell reports to the engine. Reports may come twice, late or in any order; only events are the record."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from stepwire.definition.plan import TriggerType
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    at: datetime  # UTC
+
+
+class Begin(Fact, frozen=True, kw_only=True):
+    """A worker took up a run that was queued."""
+
+    trigger_type: TriggerType
+
+
+class AttemptStarted(Fact, frozen=True, kw_only=True):
+    """The attempt's configuration is evaluated and it is about to begin."""
+
+    step_id: str
+    attempt: int
+    input: Any = None
+
+
+class AttemptCompleted(Fact, frozen=True, kw_only=True):
+    step_id: str
+    attempt: int
+    output: Any = None
+    handles: tuple[str, ...] = ("default",)
+
+
+class AttemptFailed(Fact, frozen=True, kw_only=True):
+    """``retry_after`` is in seconds, as the other side asked; ``jitter`` (0..1) is drawn by the shell."""
+
+    step_id: str
+    attempt: int
+    code: str
+    message: str
+    details: Any = None
+    is_retryable: bool = False
+    retry_after: float | None = None
+    jitter: float = 0.0
+
+
+class AttemptWaits(Fact, frozen=True, kw_only=True):
+    """The attempt has nothing to do until ``until``; then it is complete with ``output``."""
+
+    step_id: str
+    attempt: int
+    until: datetime
+    output: Any = None
+
+
+class TimePassed(Fact, frozen=True, kw_only=True):
+    """It is ``at`` now: whatever was due by then goes on."""
+
+
+class WorkerLost(Fact, frozen=True, kw_only=True):
+    """The worker that drove the run is gone, and the attempts that it had begun with it."""
+
+
+class CancelRequested(Fact, frozen=True, kw_only=True):
+    """Somebody wants the run stopped."""
+
+
+class Abandoned(Fact, frozen=True, kw_only=True):
+    """The run cannot go on, through no step's doing: its plan is gone, or what it did cannot be stored."""
+
+    code: str
+    message: str
+
+
+AnyFact = (
+    Begin
+    | AttemptStarted
+    | AttemptCompleted
+    | AttemptFailed
+    | AttemptWaits
+    | TimePassed
+    | WorkerLost
+    | CancelRequested
+    | Abandoned
+)

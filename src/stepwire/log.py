@@ -1,0 +1,38 @@
+"""Logging: readable lines on a terminal, one JSON object a line elsewhere; the request's id in each."""
+
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from stepwire.settings import Settings
+
+
+class _Json(logging.Formatter):
+    def __init__(self, context: Callable[[], str]) -> None:
+        super().__init__()
+        self._context = context
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": self._context(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+def configure_logging(settings: Settings, context: Callable[[], str] = lambda: "-") -> None:
+    """Set the process's logging up; ``context`` says the id of the request that is being served."""
+    handler = logging.StreamHandler(sys.stderr)
+    console = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+    handler.setFormatter(_Json(context) if settings.log_format == "json" else console)
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    for noisy in ("saq", "httpx", "httpcore", "uvicorn.access", "uvicorn.error", "alembic", "asyncio"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -1,0 +1,61 @@
+"""Runs the API under uvicorn."""
+
+import logging
+import socket
+
+import uvicorn
+import uvloop
+
+from stepwire.api.request_id import request_id
+from stepwire.app import create_app
+from stepwire.errors import Misconfigured
+from stepwire.log import configure_logging
+from stepwire.settings import Settings
+
+log = logging.getLogger(__name__)
+GRACE_SECONDS = 10
+
+
+def run_api(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        Misconfigured: a setting is missing, or the address cannot be listened on.
+    """
+    configure_logging(settings, request_id.get)
+    app = create_app(settings)
+    listener = listen(settings)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=1 << 16,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    log.info("Serving on http://%s:%d, documentation on /docs", settings.host, settings.port)
+    uvloop.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket.
+
+    Raises:
+        Misconfigured: the address is taken, or not ours.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        where = f"{settings.host}:{settings.port}"
+        raise Misconfigured(
+            f"The API cannot listen on {where}: {error.strerror}. Set STEPWIRE_PORT or STEPWIRE_HOST to another address."
+        ) from None
+    listener.listen(2048)
+    listener.set_inheritable(False)
+    return listener

@@ -1,0 +1,39 @@
+"""Whether this process can do its work."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from redis.asyncio import Redis
+
+from stepwire.db.session import Database
+
+CHECK_SECONDS = 3
+
+
+class HealthService:
+    """Looks at what the process depends on; ``tasks`` are those that it cannot do without."""
+
+    def __init__(self, database: Database, redis: Redis, tasks: dict[str, asyncio.Task[None]]) -> None:
+        self._database = database
+        self._redis = redis
+        self._tasks = tasks
+
+    async def checks(self) -> dict[str, str]:
+        """Each dependency by name: ``ok``, or what is wrong."""
+        database, redis = await asyncio.gather(
+            _check(self._database.pool.fetchval("SELECT 1")), _check(self._ping())
+        )  # fmt: skip
+        tasks = {name: "stopped" if task.done() else "ok" for name, task in self._tasks.items()}
+        return {"database": database, "redis": redis, **tasks}
+
+    async def _ping(self) -> object:
+        return await self._redis.execute_command("PING")
+
+
+async def _check(answer: Awaitable[object]) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await answer
+    except Exception as error:
+        return type(error).__name__
+    return "ok"

@@ -1,0 +1,23 @@
+"""Where accepted runs enter: requests that come at the same time share one INSERT, and one wake follows it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from stepwire.db.group_commit import GroupCommit
+from stepwire.db.journal import NewRun, accept
+from stepwire.db.session import Pool
+from stepwire.signals.wake import Waker
+
+
+def open_intake(pool: Pool, waker: Waker) -> GroupCommit[NewRun, datetime | None]:
+    """Stores runs in groups; the answer is the instant of acceptance, or None where there is such a run already or
+    the workflow takes none.
+    """
+
+    async def write(runs: Sequence[NewRun]) -> list[datetime | None]:
+        accepted = await accept(pool, runs)
+        if accepted:
+            waker.wake_soon()
+        return [accepted.get(run.id) for run in runs]
+
+    return GroupCommit(write)

@@ -1,0 +1,211 @@
+"""Use cases on runs."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from uuid_utils.compat import uuid7
+
+from stepwire.db.group_commit import GroupCommit
+from stepwire.db.journal import NewRun
+from stepwire.db.models import Run, RunEvent, StepRun
+from stepwire.db.runs import RunRepository
+from stepwire.db.session import Database
+from stepwire.db.workflows import WorkflowRepository
+from stepwire.definition.graph import Definition, parse
+from stepwire.definition.input_schema import InputSchema
+from stepwire.definition.plan import TriggerType
+from stepwire.engine.events import RunQueued, data_of
+from stepwire.errors import RunNotFound, WorkflowNotFound, WorkflowNotPublished
+from stepwire.services.idempotency import check_same, request_hash
+from stepwire.services.limits import check_json
+from stepwire.services.paging import Paging, Part, cut, part_of
+
+KNOWN_WORKFLOWS = 1000
+
+
+class StartedRun(msgspec.Struct, frozen=True):
+    """A run that was accepted just now: what a row of it would say."""
+
+    id: UUID
+    workflow_id: UUID
+    workflow_version: int
+    trigger_type: TriggerType
+    input: Any
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """What starting a run needs of a workflow that is published, and so does not change."""
+
+    owner: UUID
+    version: int
+    input_schema: InputSchema | None
+    steps: tuple[tuple[str, str], ...]  # step id and type, in the drawn order
+
+
+class Workflows:
+    """Published workflows by id, read once per process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: OrderedDict[UUID, Runnable] = OrderedDict()
+
+    async def get(self, owner: UUID, workflow_id: UUID) -> Runnable:
+        """The owner's workflow.
+
+        Raises:
+            WorkflowNotFound, WorkflowNotPublished (of a draft).
+        """
+        known = self._known.get(workflow_id)
+        if known is None:
+            known = await self._read(owner, workflow_id)
+            self._known[workflow_id] = known
+            if len(self._known) > KNOWN_WORKFLOWS:
+                self._known.popitem(last=False)
+        if known.owner != owner:
+            raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
+        return known
+
+    async def _read(self, owner: UUID, workflow_id: UUID) -> Runnable:
+        async with self._database.session() as session:
+            workflow = await WorkflowRepository(session=session).of_owner(owner, workflow_id)
+        if workflow is None:
+            raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
+        if workflow.status == "draft":
+            raise not_published(workflow_id)
+        schema = None if workflow.input_schema is None else InputSchema(workflow.input_schema)
+        return Runnable(owner, workflow.version, schema, _outline(parse(workflow.definition)))
+
+
+def not_published(workflow_id: UUID) -> WorkflowNotPublished:
+    return WorkflowNotPublished(f"Publish it first: POST /api/v1/workflows/{workflow_id}/publish.")
+
+
+class RunService:
+    """What an owner can do with runs."""
+
+    def __init__(
+        self,
+        database: Database,
+        workflows: Workflows,
+        intake: GroupCommit[NewRun, datetime | None],
+        max_input_bytes: int,
+    ) -> None:
+        self._database = database
+        self._workflows = workflows
+        self._intake = intake
+        self._max_input_bytes = max_input_bytes
+
+    async def start(self, owner: UUID, workflow_id: UUID, value: Any, key: str | None) -> StartedRun | Run:
+        """Accept a run; it is durable when this returns, and a worker is told.
+
+        Returns:
+            The run, or the one that an earlier request with the same key started.
+
+        Raises:
+            WorkflowNotFound, WorkflowNotPublished, InvalidInput, IdempotencyKeyReused, TooLarge, Unacceptable.
+        """
+        workflow = await self._workflows.get(owner, workflow_id)
+        encoded = check_json(value, "input", self._max_input_bytes).decode()
+        if workflow.input_schema is not None:
+            workflow.input_schema.check(value)
+        run_id = uuid7()
+        queued = RunQueued(
+            at=datetime.now(UTC),  # the row gets the database's
+            workflow_id=workflow_id,
+            workflow_version=workflow.version,
+            trigger_type="manual",
+            input=value,
+        )
+        digest = None if key is None else request_hash(value)
+        new = NewRun(
+            id=run_id,
+            owner_id=owner,
+            workflow_id=workflow_id,
+            workflow_version=workflow.version,
+            trigger_type="manual",
+            trigger=None,
+            input=encoded,
+            queued=msgspec.json.encode(data_of(queued)).decode(),
+            idempotency_key=key,
+            request_hash=digest,
+        )
+        created_at = await self._intake.submit(new)
+        if created_at is None:
+            return await self._earlier(workflow_id, key, digest or b"")
+        return StartedRun(run_id, workflow_id, workflow.version, "manual", value, created_at)
+
+    async def get(self, owner: UUID, run_id: UUID) -> tuple[Run, Sequence[StepRun]]:
+        """A run with its steps. Raises: RunNotFound."""
+        async with self._database.session() as session:
+            repository = RunRepository(session=session)
+            run = _found(await repository.of_owner(owner, run_id), run_id)
+            return run, await repository.steps([run_id])
+
+    async def of_owner(
+        self, owner: UUID, paging: Paging, *, with_steps: bool, **filters: Any
+    ) -> Part[tuple[Run, Sequence[StepRun]]]:
+        """A part of the owner's runs, newest first; ``filters`` as in `RunRepository.part_of_owner`."""
+        async with self._database.session() as session:
+            repository = RunRepository(session=session)
+            rows, total = await repository.part_of_owner(owner, **filters, **part_of(paging))
+            part: Part[Run] = cut(rows, total, paging)
+            steps = await repository.steps([run.id for run in part.items]) if with_steps else []
+        grouped: list[tuple[Run, Sequence[StepRun]]] = [
+            (run, [step for step in steps if step.run_id == run.id]) for run in part.items
+        ]
+        return Part(grouped, part.total, part.next)
+
+    async def steps(self, owner: UUID, run_id: UUID) -> list[StepRun]:
+        """Every step of a run: the started ones in the order they started, then the others as they are drawn.
+
+        Raises:
+            RunNotFound.
+        """
+        run, reached = await self.get(owner, run_id)
+        workflow = await self._workflows.get(owner, run.workflow_id)
+        return complete(run, workflow, reached)
+
+    async def events(self, owner: UUID, run_id: UUID, *, after: int, limit: int) -> Sequence[RunEvent]:
+        """Up to ``limit`` events after the one numbered ``after``. Raises: RunNotFound."""
+        async with self._database.session() as session:
+            repository = RunRepository(session=session)
+            _found(await repository.of_owner(owner, run_id), run_id)
+            return await repository.events(run_id, after=after, limit=limit)
+
+    async def _earlier(self, workflow_id: UUID, key: str | None, digest: bytes) -> Run:
+        """The run with this key; without one, the workflow took no run because it is archived."""
+        async with self._database.session() as session:
+            repository = RunRepository(session=session)
+            run = await repository.by_idempotency_key(workflow_id, "manual", key) if key is not None else None
+        if run is None:
+            raise WorkflowNotPublished("The workflow is archived; it takes no more runs.")
+        check_same(run.request_hash, digest)
+        return run
+
+
+def complete(run: Run, workflow: Runnable, reached: Sequence[StepRun]) -> list[StepRun]:
+    """The steps that were reached and, after those that started, all others; the latter in the drawn order."""
+    known = {step.step_id: step for step in reached}
+    started = [step for step in reached if step.position is not None]
+    drawn = [
+        known.get(step_id) or StepRun(run_id=run.id, step_id=step_id, step_type=step_type, status="pending", attempt=0)
+        for step_id, step_type in workflow.steps
+    ]
+    return started + [step for step in drawn if step.position is None]
+
+
+def _outline(definition: Definition) -> tuple[tuple[str, str], ...]:
+    return tuple((node.id, node.step_type or "") for node in definition.steps)
+
+
+def _found(run: Run | None, run_id: UUID) -> Run:
+    if run is None:
+        raise RunNotFound(f"There is no run {run_id}.")
+    return run

@@ -1,0 +1,70 @@
+"""Every setting: name, default, unit; read from the environment once. Nothing else reads `os.environ`."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from stepwire.errors import Misconfigured
+
+_PREFIXED = "STEPWIRE_"
+_BARE = ("database_url", "redis_url", "supabase_url", "supabase_jwt_secret")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings; environment names are these in capitals, with ``STEPWIRE_`` before all but the service ones."""
+
+    host: str = "127.0.0.1"  # where the API listens
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8000
+    home: Path = Path(".stepwire")  # embedded servers' data, secrets made on first start
+    database_url: str | None = None  # unset: embedded PostgreSQL
+    redis_url: str | None = None  # unset: embedded Valkey
+    supabase_url: str | None = None  # issuer and JWKS
+    supabase_jwt_secret: str | None = None  # HS256
+    cors_origins: tuple[str, ...] = ("http://localhost:5173",)  # comma-separated; also the sockets' allowed origins
+    http_allow: str = ""  # hosts or networks that http.request may reach although private
+    encryption_key: str | None = None  # for secrets and webhook signing secrets
+    worker_slots: Annotated[int, Meta(ge=1, le=10_000)] = 100  # runs in flight per worker
+    lease_seconds: Annotated[float, Meta(ge=1, le=3600)] = 15.0  # a dead worker's runs wait this long
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"  # json when not a terminal
+    token: str | None = None  # the access token of `stepwire run`
+    parent_fd: int | None = None  # set by `serve` for its children: a pipe that closes when it ends
+    max_body_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
+    max_input_bytes: Annotated[int, Meta(ge=1024)] = 256 << 10
+    max_definition_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
+    max_output_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20  # of one step
+
+
+def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Raises:
+        Misconfigured: a value that does not fit, named with its variable.
+    """
+    values: dict[str, object] = {} if sys.stderr.isatty() else {"log_format": "json"}
+    for field in Settings.__struct_fields__:
+        name = variable(field)
+        if (text := environment.get(name, "").strip()) == "":
+            continue
+        value = [part.strip() for part in text.split(",") if part.strip()] if field == "cors_origins" else text
+        try:
+            values[field] = getattr(msgspec.convert({field: value}, Settings, strict=False, dec_hook=_path), field)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise Misconfigured(f"{name}={text!r} cannot be used: {str(error).split(' - at')[0]}.") from None
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def variable(field: str) -> str:
+    """The environment variable of a setting."""
+    return field.upper() if field in _BARE else _PREFIXED + field.upper()
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path:
+        return Path(str(value)).expanduser()
+    raise TypeError(kind)

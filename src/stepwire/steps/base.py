@@ -1,0 +1,156 @@
+"""What a step type is: one config Struct and one function. Built-ins and a stranger's package are equal."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Protocol, runtime_checkable
+from uuid import UUID
+
+import httpx
+import msgspec
+
+from stepwire.definition.plan import ConfigType, Handles, StepKind
+from stepwire.errors import StepwireError
+
+
+class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A step type that needs no configuration."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """An attempt that ended well: its output, and the outgoing handles that it chose to fire."""
+
+    output: Any = None
+    handles: tuple[str, ...] = ("default",)
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """The step rests until ``until`` (UTC), holding nothing, and is complete with ``output`` then."""
+
+    until: datetime
+    output: Any = None
+
+
+class StepFailed(StepwireError):
+    """An attempt failed. ``code`` is stable, ``retry_after`` in seconds; the retry policy decides what follows."""
+
+    kind, title = "step-failed", "The step failed"
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        details: Any = None,
+        is_retryable: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.details = details
+        self.is_retryable = is_retryable
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class InlineContext:
+    """What a step that does no I/O may know: the instant, the run's input, and the live sources' outputs by step id."""
+
+    now: datetime
+    run_input: Any
+    sources: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EffectContext:
+    """What a step that acts on the world gets.
+
+    ``idempotency_key`` is the same for every attempt of a step of a run, so that the other side can recognise a
+    repeat. ``http`` is the guarded client: it reaches no private address.
+    """
+
+    run_id: UUID
+    step_id: str
+    attempt: int
+    idempotency_key: str
+    http: httpx.AsyncClient
+    log: logging.Logger
+
+
+class StepType(Protocol):
+    """What the catalog shows of a step type. ``expressions`` names the places in ``config`` (JSON pointers, ``*`` for
+    any index) whose strings are expressions even without braces.
+    """
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def kind(self) -> StepKind: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def category(self) -> str: ...
+    @property
+    def icon(self) -> str: ...
+    @property
+    def config(self) -> ConfigType: ...
+    @property
+    def expressions(self) -> frozenset[str]: ...
+    @property
+    def output_schema(self) -> dict[str, Any] | None: ...
+    @property
+    def examples(self) -> list[dict[str, Any]]: ...
+
+    def handles(self, config: Mapping[str, Any]) -> Handles:
+        """The handles of a node with this raw configuration, which may be faulty."""
+        ...
+
+    def check(self, config: Mapping[str, Any]) -> str | None:
+        """What the schema cannot say: a sentence on what is wrong with a raw configuration, or None."""
+        ...
+
+
+@runtime_checkable
+class InlineStep(Protocol):
+    """Kinds ``trigger``, ``pure`` and ``wait``: deterministic, without I/O, and quick, since the run waits for it."""
+
+    def evaluate(self, config: Any, context: InlineContext) -> Outcome | Wait:
+        """Run one attempt with the evaluated configuration.
+
+        Raises:
+            StepFailed: the attempt failed.
+        """
+        ...
+
+
+@runtime_checkable
+class EffectStep(Protocol):
+    """Kind ``effect``: may run more than once for one step when a worker dies; is cancelled when the run is."""
+
+    async def execute(self, config: Any, context: EffectContext) -> Outcome:
+        """Run one attempt with the evaluated configuration.
+
+        Raises:
+            StepFailed: the attempt failed. Anything else that is raised fails it too, and is logged.
+        """
+        ...
+
+
+class BuiltIn:
+    """The defaults of a step type."""
+
+    category: ClassVar[str] = "Core"
+    icon: ClassVar[str] = "box"
+    config: ClassVar[ConfigType] = NoConfig
+    expressions: ClassVar[frozenset[str]] = frozenset()
+    output_schema: ClassVar[dict[str, Any] | None] = None
+    examples: ClassVar[list[dict[str, Any]]] = []
+
+    def handles(self, config: Mapping[str, Any]) -> Handles:
+        return Handles()
+
+    def check(self, config: Mapping[str, Any]) -> str | None:
+        return None

@@ -1,0 +1,108 @@
+"""Who is given what: everything that lives as long as the API process, made in one place."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.params import Parameter
+
+from stepwire.api.paging import provide_paging
+from stepwire.auth.tokens import TokenVerifier
+from stepwire.db.session import open_database
+from stepwire.errors import Misconfigured
+from stepwire.services.health import HealthService
+from stepwire.services.idempotency import one_key
+from stepwire.services.intake import open_intake
+from stepwire.services.live import RunStream
+from stepwire.services.runs import RunService, Workflows
+from stepwire.services.workflows import WorkflowService
+from stepwire.settings import Settings
+from stepwire.signals.connection import open_redis
+from stepwire.signals.live import LiveHub
+from stepwire.signals.queue import open_queue
+from stepwire.signals.wake import Waker
+from stepwire.steps.registry import load_registry
+
+_Key = Annotated[
+    str | None,
+    Parameter(header="X-Idempotency-Key", description="The same key and request make one resource, however often sent"),
+]
+_StandardKey = Annotated[str | None, Parameter(header="Idempotency-Key", description="As X-Idempotency-Key")]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What handlers are given by name."""
+
+    workflows: WorkflowService
+    runs: RunService
+    stream: RunStream
+    health: HealthService
+    registry: Any
+    verifier: TokenVerifier
+    settings: Settings
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIterator[Services]:
+    """Make the services and keep their tasks going for as long as the context lasts."""
+    if settings.database_url is None or settings.redis_url is None:
+        raise Misconfigured("The API needs DATABASE_URL and REDIS_URL; `stepwire serve` brings its own.")
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings.database_url))
+        redis = await stack.enter_async_context(open_redis(settings.redis_url))
+        registry = load_registry()
+        intake = open_intake(database.pool, Waker(redis, open_queue(redis)))
+        hub = LiveHub(redis)
+        tasks = {"intake": asyncio.create_task(intake.run()), "live": asyncio.create_task(hub.listen())}
+        stack.push_async_callback(_cancel, tasks.values())
+        workflows = Workflows(database)
+        yield Services(
+            workflows=WorkflowService(database, registry, settings.max_definition_bytes),
+            runs=RunService(database, workflows, intake, settings.max_input_bytes),
+            stream=RunStream(database.pool, hub, workflows),
+            health=HealthService(database, redis, tasks),
+            registry=registry,
+            verifier=verifier,
+            settings=settings,
+        )
+
+
+def provide_owner(request: Request[Any, Any, Any]) -> UUID:
+    """The ``sub`` whose request it is; the guard has verified it."""
+    owner: UUID = request.scope["user"].owner
+    return owner
+
+
+def provide_idempotency_key(idempotency_key_header: _Key = None, standard_key: _StandardKey = None) -> str | None:
+    """The key in the headers."""
+    return one_key(idempotency_key_header, standard_key)
+
+
+def dependencies() -> dict[str, Provide]:
+    """Handlers' parameters by name: the services, made when the application starts, and what a request says."""
+    services = {name: Provide(_service(name), use_cache=True, sync_to_thread=False) for name in Services.__slots__}
+    return services | {
+        "owner": Provide(provide_owner, sync_to_thread=False),
+        "paging": Provide(provide_paging, sync_to_thread=False),
+        "idempotency_key": Provide(provide_idempotency_key, sync_to_thread=False),
+    }
+
+
+def _service(name: str) -> Callable[[State], Any]:
+    def provide(state: State) -> Any:
+        return getattr(state.services, name)
+
+    return provide
+
+
+async def _cancel(tasks: Any) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

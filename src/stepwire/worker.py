@@ -1,0 +1,90 @@
+"""The worker process: SAQ wakes it, the runner drives, the journal makes durable."""
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+from typing import Any
+
+from saq import CronJob, Worker
+
+from stepwire.db.session import open_database
+from stepwire.errors import Misconfigured
+from stepwire.runtime import jobs
+from stepwire.runtime.executor import Executor
+from stepwire.runtime.plans import Plans
+from stepwire.runtime.runner import Runner
+from stepwire.settings import Settings
+from stepwire.signals.connection import open_redis
+from stepwire.signals.queue import WakeQueue, open_queue
+from stepwire.signals.wake import Waker
+from stepwire.steps.guard import guarded_client, parse_allow
+from stepwire.steps.registry import load_registry
+
+log = logging.getLogger(__name__)
+EVERY_SECOND = "* * * * * *"
+GRACE_SECONDS = 10
+# A sweep that died with its worker keeps SAQ from starting the next one; SAQ's own sweep frees it after these.
+SWEEP_JOB_SECONDS, STUCK_JOB_SECONDS = 3, 2
+
+
+class QuietWorker(Worker[Any]):
+    """SAQ's worker without its signal handlers: this process has one place that decides about its end."""
+
+    SIGNALS = []  # noqa: RUF012 - SAQ's attribute
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then let what is in flight end and hand back the rest.
+
+    Raises:
+        Misconfigured: a setting is missing.
+    """
+    if settings.database_url is None or settings.redis_url is None:
+        raise Misconfigured("A worker needs DATABASE_URL and REDIS_URL; `stepwire serve` brings its own.")
+    stopped = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings.database_url, pool_size=8))
+        redis = await stack.enter_async_context(open_redis(settings.redis_url))
+        http = await stack.enter_async_context(guarded_client(parse_allow(settings.http_allow)))
+        registry = load_registry()
+        executor = Executor(registry, http, settings.max_output_bytes)
+        runner = Runner(
+            database.pool, redis, Plans(database.pool, registry), executor,
+            slots=settings.worker_slots, lease_seconds=settings.lease_seconds,
+        )  # fmt: skip
+        queue = open_queue(redis)
+        await _work(runner, create_worker(queue, runner, Waker(redis, queue)), stopped)
+
+
+def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker:
+    """SAQ's side: what wakes the runner."""
+    worker = QuietWorker(
+        queue,
+        functions=[jobs.drive, jobs.sweep],
+        concurrency=4,
+        cron_jobs=[CronJob(jobs.sweep, cron=EVERY_SECOND, timeout=SWEEP_JOB_SECONDS, ttl=-1)],
+        timers={"schedule": 1, "sweep": STUCK_JOB_SECONDS, "worker_info": 30, "abort": 60},
+    )
+    worker.context.update({"runner": runner, "waker": waker})
+    return worker
+
+
+async def _work(runner: Runner, worker: QuietWorker, stopped: asyncio.Event) -> None:
+    running = asyncio.create_task(runner.run())
+    listening = asyncio.create_task(worker.start())
+    ending = asyncio.create_task(stopped.wait())
+    log.info("Worker %s is ready", runner.worker)
+    try:
+        await asyncio.wait({running, listening, ending}, return_when=asyncio.FIRST_COMPLETED)
+        await worker.stop()
+        await runner.stop(GRACE_SECONDS)
+    finally:
+        for task in (running, listening, ending):
+            task.cancel()
+        outcomes = await asyncio.gather(running, listening, ending, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
