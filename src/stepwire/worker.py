@@ -8,7 +8,7 @@ from typing import Any
 
 from saq import CronJob, Worker
 
-from stepwire.db.session import open_database
+from stepwire.db.pool import open_pool
 from stepwire.errors import Misconfigured
 from stepwire.runtime import jobs
 from stepwire.runtime.executor import Executor
@@ -46,13 +46,13 @@ async def run_worker(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.database_url, pool_size=8))
+        pool = await stack.enter_async_context(open_pool(settings.database_url, size=8))
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         http = await stack.enter_async_context(guarded_client(parse_allow(settings.http_allow)))
         registry = load_registry()
         executor = Executor(registry, http, settings.max_output_bytes)
         runner = Runner(
-            database.pool, redis, Plans(database.pool, registry), executor,
+            pool, redis, Plans(pool, registry), executor,
             slots=settings.worker_slots, lease_seconds=settings.lease_seconds,
         )  # fmt: skip
         queue = open_queue(redis)

@@ -19,7 +19,6 @@ from uuid import UUID
 import httpx
 import msgspec
 import pytest
-import pytest_asyncio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,8 +27,6 @@ from stepwire import __version__
 from stepwire.steps.base import EffectContext, EffectStep, StepFailed
 from stepwire.steps.guard import guarded_client
 from stepwire.steps.http import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, HttpRequest, HttpRequestConfig
-
-pytestmark = pytest.mark.asyncio
 
 
 @dataclass
@@ -101,13 +98,13 @@ async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIte
         await server.hang_up()  # else the listener waits for the clients, from Python 3.12 on
 
 
-@pytest_asyncio.fixture
+@pytest.fixture
 async def server() -> AsyncIterator[Server]:
     async with serving(lambda request: reply()) as server:
         yield server
 
 
-@pytest_asyncio.fixture
+@pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     # Without the usual CA bundle, which takes longer to load than most of these tests take.
     async with guarded_client(["127.0.0.1"], verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as client:

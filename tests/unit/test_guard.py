@@ -166,7 +166,6 @@ class _Dialler(httpcore.AsyncMockBackend):
         return httpcore.AsyncMockStream([])
 
 
-@pytest.mark.asyncio
 async def test_only_the_public_ones_of_a_names_addresses_are_dialled_in_order() -> None:
     network = Network("", ["10.0.0.1", "1.1.1.1", "::1", "2606:4700::1111"], dead=["1.1.1.1"])
 
@@ -176,7 +175,6 @@ async def test_only_the_public_ones_of_a_names_addresses_are_dialled_in_order() 
     assert network.asked == ["mixed.example"]
 
 
-@pytest.mark.asyncio
 async def test_a_name_with_private_addresses_only_is_refused_without_saying_which() -> None:
     network = Network("", ["10.11.12.13", "fe80::1%eth0"])
 
@@ -188,7 +186,6 @@ async def test_a_name_with_private_addresses_only_is_refused_without_saying_whic
     assert "10.11.12.13" not in str(caught.value)
 
 
-@pytest.mark.asyncio
 async def test_a_name_is_resolved_again_for_every_connection() -> None:
     """A record that is public at first and private later (DNS rebinding) gets nothing out of it."""
     network = Network("", ["1.1.1.1"])
@@ -201,7 +198,6 @@ async def test_a_name_is_resolved_again_for_every_connection() -> None:
     assert network.dialled == [("1.1.1.1", 80)]
 
 
-@pytest.mark.asyncio
 async def test_when_no_address_answers_the_last_failure_is_told() -> None:
     network = Network("", ["1.1.1.1", "8.8.8.8"], dead=["1.1.1.1", "8.8.8.8"])
 
@@ -211,7 +207,6 @@ async def test_when_no_address_answers_the_last_failure_is_told() -> None:
     assert len(network.dialled) == 2
 
 
-@pytest.mark.asyncio
 async def test_unix_sockets_are_refused() -> None:
     with pytest.raises(AddressRefused):
         await GuardedBackend(Allow()).connect_unix_socket("/var/run/docker.sock")
@@ -224,7 +219,6 @@ SPELLINGS = [
 ]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("host", SPELLINGS)
 async def test_no_spelling_of_a_private_address_gets_past_the_systems_resolver(host: str) -> None:
     async with guarded_client() as client:
@@ -232,7 +226,6 @@ async def test_no_spelling_of_a_private_address_gets_past_the_systems_resolver(h
             await client.get(f"http://{host}:9/")
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("host", ["0177.0.0.1", "127.0.0.01", "①②⑦.0.0.1", "a..b", f"{'a' * 64}.example", "1.2.3.4.5"])
 async def test_a_host_that_cannot_be_one_is_an_error_of_httpx(host: str) -> None:
     async with guarded_client() as client:
@@ -240,7 +233,6 @@ async def test_a_host_that_cannot_be_one_is_an_error_of_httpx(host: str) -> None
             await client.get(f"http://{host}:9/")
 
 
-@pytest.mark.asyncio
 async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -65,6 +65,7 @@ async def _serve(socket: WebSocket[Any, Any, Any], frames: Any, session: Session
         async with asyncio.timeout_at(_deadline(session)):
             await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
     except TimeoutError:
+        sending.cancel()
         await refuse(socket, Unauthenticated("The token has expired; connect again with a fresh one."))
     finally:
         for task in (sending, receiving):

@@ -11,6 +11,7 @@ from litestar.types import ExceptionHandlersMap
 
 from stepwire import errors
 from stepwire.api.schemas.common import Problem
+from stepwire.auth.tokens import InvalidToken
 from stepwire.definition.graph import json_pointer
 from stepwire.errors import Issue, StepwireError
 
@@ -56,28 +57,39 @@ def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Respo
 def _ours(request: Request[Any, Any, Any], error: StepwireError) -> Response[Problem]:
     headers = dict(error.headers)
     if isinstance(error, errors.Unauthenticated):
-        sent = "authorization" in request.headers
-        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if sent else "Bearer"
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if isinstance(error, InvalidToken) else "Bearer"
     return _answer(of_error(error, request.url.path), headers)
 
 
 def _malformed(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
     extra = error.extra if isinstance(error.extra, list) else []
-    issues = [
-        Issue(code="malformed", message=str(each.get("message", "")), path=json_pointer("." + str(each.get("key", ""))))
-        for each in extra
-        if isinstance(each, dict)
-    ]
-    said = "; ".join(f"{issue.message} at {issue.path}" for issue in issues) or str(error.detail)
-    return _answer(_problem(request, 400, f"The request does not have the right form: {said}.", issues))
+    issues = [_issue(each) for each in extra if isinstance(each, dict)]
+    said = "; ".join(f"{issue.message}{f' at {issue.path}' if issue.path else ''}" for issue in issues)
+    detail = f"The request does not have the right form: {said or error.detail}."
+    return _answer(_problem(request, 400, detail, issues))
+
+
+def _issue(extra: Mapping[str, Any]) -> Issue:
+    """One of Litestar's findings; ``data`` is its name for the body as a whole."""
+    key, message = str(extra.get("key", "")), str(extra.get("message", ""))
+    if key == "data":
+        return Issue(code="malformed", message="a JSON body is needed" if message == "'data'" else message, path="")
+    return Issue(code="malformed", message=message, path=json_pointer(f".{key}"))
 
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    return _answer(_problem(request, error.status_code, str(error.detail)), error.headers)
+    detail = str(error.detail)
+    if error.status_code == HTTPStatus.BAD_REQUEST and "out of range" in detail:  # msgspec's word for such a number
+        return _answer(_problem(request, 422, f"A number cannot be kept as it is: {detail}."))
+    return _answer(_problem(request, error.status_code, detail), error.headers)
 
 
 def _too_deep(request: Request[Any, Any, Any], _: RecursionError) -> Response[Problem]:
     return _answer(_problem(request, 400, "The request is nested too deeply."))
+
+
+def _not_text(request: Request[Any, Any, Any], _: UnicodeDecodeError) -> Response[Problem]:
+    return _answer(_problem(request, 400, "The request is not UTF-8."))
 
 
 def _crash(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -98,5 +110,6 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
     ValidationException: _malformed,
     HTTPException: _http,
     RecursionError: _too_deep,
+    UnicodeDecodeError: _not_text,
     Exception: _crash,
 }

@@ -102,8 +102,7 @@ class WorkflowController(Controller):
         self, workflow_id: UUID, workflows: WorkflowService, owner: UUID, data: ValidationRequest | None = None
     ) -> ValidationResponse:
         """Validate what is stored, or the definition in the body; always 200, with every issue at its node or edge."""
-        definition = data.definition if data is not None and data.definition else None
-        return validation_response(await workflows.validate(owner, workflow_id, definition))
+        return validation_response(await workflows.validate(owner, workflow_id, data.definition if data else None))
 
 
 def revisions(if_match: str | None) -> set[int] | None:

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 MAX_BATCH = 200
+MAX_BATCH_BYTES = 8 << 20
 RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 # Faults of the connection or of the server as a whole, not of what is written: the same write is tried again.
@@ -37,11 +38,14 @@ class Refused(Exception):
 class GroupCommit(Generic[Item, Answer]):
     """Hands gathered items to ``write``, which stores them in one transaction and answers for each, in order.
 
-    ``write`` has to be safe to repeat: when a connection breaks, nobody knows whether the transaction was committed.
+    ``weigh`` says about how many bytes an item has. ``write`` has to be safe to repeat: when a connection breaks, nobody knows whether the transaction was committed.
     """
 
-    def __init__(self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
+    def __init__(
+        self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], weigh: Callable[[Item], int]
+    ) -> None:
         self._write = write
+        self._weigh = weigh
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._has_items = asyncio.Event()
 
@@ -61,13 +65,23 @@ class GroupCommit(Generic[Item, Answer]):
         try:
             while True:
                 await self._has_items.wait()
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                count = self._next_count()
+                batch, self._waiting = self._waiting[:count], self._waiting[count:]
                 if not self._waiting:
                     self._has_items.clear()
                 await self._flush(batch)
         finally:
             for _, answer in self._waiting:
                 answer.cancel()
+
+    def _next_count(self) -> int:
+        """How many items go into the next transaction: at least one, whatever it weighs."""
+        weight = 0
+        for count, (item, _) in enumerate(self._waiting[:MAX_BATCH]):
+            weight += self._weigh(item)
+            if weight > MAX_BATCH_BYTES and count > 0:
+                return count
+        return min(len(self._waiting), MAX_BATCH)
 
     async def _flush(self, batch: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
         """Store a batch; one that the database refuses is halved until the bad item is alone."""

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from rpds import HashTrieMap
 
-from stepwire.db.session import Pool
+from stepwire.db.pool import Pool
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.model import SETTLED, RunState, RunStatus, StepError, StepState
 

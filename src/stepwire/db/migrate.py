@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
-from stepwire.db.session import dsn
+from stepwire.db.pool import connect
 from stepwire.errors import Misconfigured
 
 _PACKAGE = Path(__file__).parent.parent
@@ -39,7 +39,7 @@ def _root() -> Path:
 
 async def _revision(url: str) -> str | None:
     try:
-        connection = await asyncpg.connect(dsn(url), timeout=10)
+        connection = await connect(url)
     except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
         raise Misconfigured(f"DATABASE_URL: the database cannot be reached: {error}.") from None
     try:

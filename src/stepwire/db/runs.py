@@ -12,7 +12,7 @@ from sqlalchemy.orm import defer
 
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.db.paging import select_part
-from stepwire.db.session import Pool
+from stepwire.db.pool import Pool
 
 _SNAPSHOT = """
 SELECT run.workflow_id, run.status, run.seq,

@@ -1,19 +1,16 @@
-"""Connections: SQLAlchemy's engine for the cold paths, an asyncpg pool for the hot ones; one database, one URL."""
+"""Sessions for the cold paths, on SQLAlchemy, beside the pool for the hot ones; one database, one URL."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeAlias
 
-import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-APPLICATION = {"application_name": "stepwire", "jit": "off"}
+from stepwire.db.pool import Pool, connect, open_pool
 
 
 class Database:
-    """Where everything is stored. Both pools connect when first used and replace connections that are lost."""
+    """Where everything is stored."""
 
     def __init__(self, engine: AsyncEngine, pool: Pool) -> None:
         self.engine = engine
@@ -27,22 +24,12 @@ class Database:
             yield session
 
 
-def dsn(url: str) -> str:
-    """A URL as asyncpg takes it; SQLAlchemy's driver names are understood too."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme.partition('+')[0]}{separator}{rest}"
-
-
 @asynccontextmanager
 async def open_database(url: str, *, pool_size: int = 10, session_pool_size: int = 5) -> AsyncIterator[Database]:
-    """Open the pools for as long as the context lasts; the first connection is made when it is needed."""
-
-    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(dsn(url), server_settings=APPLICATION, timeout=10)
-
+    """Open engine and pool for as long as the context lasts; the first connection is made when it is needed."""
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        async_creator=lambda: connect(url),
         pool_size=session_pool_size,
         max_overflow=0,
         pool_timeout=30,
@@ -50,12 +37,8 @@ async def open_database(url: str, *, pool_size: int = 10, session_pool_size: int
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
     )
-    pool = asyncpg.create_pool(
-        dsn(url), min_size=0, max_size=pool_size, server_settings=APPLICATION, timeout=10, command_timeout=60
-    )
-    await pool
     try:
-        yield Database(engine, pool)
+        async with open_pool(url, size=pool_size) as pool:
+            yield Database(engine, pool)
     finally:
         await engine.dispose()
-        pool.terminate()

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from uuid import UUID
 
 from stepwire.db import journal
-from stepwire.db.session import Pool
+from stepwire.db.pool import Pool
 from stepwire.definition.plan import Plan
 from stepwire.definition.validate import check
 from stepwire.errors import StepwireError

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from stepwire.db import journal
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import ClaimedRun, Entry
-from stepwire.db.session import Pool
+from stepwire.db.pool import Pool
 from stepwire.definition.plan import Plan
 from stepwire.engine.facts import Abandoned
 from stepwire.engine.model import RunState
@@ -42,7 +42,7 @@ class Runner:
         self._slots = slots
         self._lease = timedelta(seconds=lease_seconds)
         self._driven: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
-        self._entries = GroupCommit(self._write)
+        self._entries = GroupCommit(self._write, weigh=_weight)
         self._announcements: list[tuple[UUID, Announcement]] = []
         self._telling: asyncio.Task[None] | None = None
         self._claiming = asyncio.Lock()
@@ -161,3 +161,8 @@ class Runner:
             if run_id not in kept and current is not None and current[0] == fence:
                 log.warning("The lease on run %s was lost", run_id)
                 current[1].cancel()
+
+
+def _weight(entry: Entry) -> int:
+    """About as many bytes again as the events have are in the steps."""
+    return 2 * sum(len(event.data) for event in entry.events)

@@ -27,7 +27,7 @@ class HealthService:
         return {"database": database, "redis": redis, **tasks}
 
     async def _ping(self) -> object:
-        return await self._redis.execute_command("PING")
+        return await self._redis.execute_command("PING")  # type: ignore[no-untyped-call]
 
 
 async def _check(answer: Awaitable[object]) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import NewRun, accept
-from stepwire.db.session import Pool
+from stepwire.db.pool import Pool
 from stepwire.signals.wake import Waker
 
 
@@ -20,4 +20,4 @@ def open_intake(pool: Pool, waker: Waker) -> GroupCommit[NewRun, datetime | None
             waker.wake_soon()
         return [accepted.get(run.id) for run in runs]
 
-    return GroupCommit(write)
+    return GroupCommit(write, weigh=lambda run: 2 * len(run.input))

@@ -12,8 +12,8 @@ from uuid import UUID
 
 import msgspec
 
+from stepwire.db.pool import Pool
 from stepwire.db.runs import Snapshot, events_after, snapshot
-from stepwire.db.session import Pool
 from stepwire.engine.model import FINISHED
 from stepwire.errors import Conflict, RunNotFound
 from stepwire.services.runs import Workflows

@@ -69,7 +69,8 @@ class WorkflowService:
     async def of_owner(
         self, owner: UUID, paging: Paging, *, status: str | None, name: str | None, with_definition: bool
     ) -> Part[Workflow]:
-        """A part of the owner's workflows, newest first."""
+        """A part of the owner's workflows, newest first. Raises: Unacceptable: a NUL in ``name``."""
+        check_text(name or "", "name")
         async with self._database.session() as session:
             rows, total = await WorkflowRepository(session=session).part_of_owner(
                 owner, status=status, name=name, with_definition=with_definition, **part_of(paging)

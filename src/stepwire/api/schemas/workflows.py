@@ -73,7 +73,7 @@ class WorkflowResponse(msgspec.Struct, kw_only=True):
 class ValidationRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A definition to validate in place of the stored one."""
 
-    definition: DefinitionJson | UnsetType = UNSET
+    definition: DefinitionJson | None = None
 
 
 class ValidationResponse(msgspec.Struct):
