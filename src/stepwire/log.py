@@ -34,5 +34,6 @@ def configure_logging(settings: Settings, context: Callable[[], str] = lambda: "
     console = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     handler.setFormatter(_Json(context) if settings.log_format == "json" else console)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for noisy in ("saq", "httpx", "httpcore", "uvicorn.access", "uvicorn.error", "alembic", "asyncio"):
+    logging.getLogger("saq").setLevel(logging.ERROR)  # it warns at every stop that it was waiting for work
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "alembic", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

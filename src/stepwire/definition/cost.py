@@ -24,7 +24,7 @@ OPTIONAL_MACROS = frozenset({"optMap", "optFlatMap"})
 
 _ITERATIONS = 10_000  # CEL's own budget for one evaluation
 _CHEAP_ROOTS = 8
-_NODE, _CELL, _CALL = 100, 16, 2_000
+_NODE, _CELL, _CALL, _PIECE = 100, 16, 2_000, 1_000
 _VISIT = 3_000  # of this estimate itself, which goes through a loop's body twice
 _UNICODE_CLASS, _UNICODE_PATTERN = 200_000, 40_000_000  # to compile one of ``\\pL``'s kind; at most
 _LOOPS = frozenset({"map", "filter", "all", "exists", "exists_one", "existsOne"})
@@ -195,8 +195,9 @@ class _Estimate:
         text, pattern = values[:2]
         program, compiling = self.size(pattern).weight * 1000, _UNICODE_PATTERN
         if isinstance(pattern, _Known) and isinstance(pattern.value, str):
-            repeats = prod(max(int(most or 1), int(least or 1)) for least, most in _REPEAT.findall(pattern.value))
-            program = len(pattern.value) * min(repeats, 1000)
+            repeats = [max(int(most or 1), int(least or 1)) for least, most in _REPEAT.findall(pattern.value)]
+            is_nested = "){" in pattern.value or "}{" in pattern.value
+            program = len(pattern.value) * min(prod(repeats) if is_nested else max(repeats, default=1), 1000)
             has_class = "\\p" in pattern.value or "\\P" in pattern.value
             compiling = min(_UNICODE_CLASS * program, _UNICODE_PATTERN) if has_class else 2_000 * program
         self.spend((_CALL + compiling + 12 * self.size(text).weight * program) * times)
@@ -205,12 +206,13 @@ class _Estimate:
     def _split(self, values: list[_Value], times: int) -> _Value:
         text, separator = values[:2]
         weight = self.size(text).weight
-        self.spend((_CALL + 100 * weight) * times)
         match text, separator:
             case _Known(value=str() as known), _Known(value=str() as by):
-                return _measure(pieces(known, by))
+                split = _measure(pieces(known, by))
             case _:
-                return Size(weight * (1 + _CELL) + _CELL, weight + 1, Size(weight))
+                split = Size(weight * (1 + _CELL) + _CELL, weight + 1, Size(weight))
+        self.spend((_CALL + 10 * weight + _PIECE * split.length) * times)
+        return split
 
     def _join(self, values: list[_Value], times: int) -> _Value:
         parts, separator = self.size(values[0]), self.size(values[1]).weight if len(values) > 1 else 0
