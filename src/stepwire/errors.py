@@ -85,6 +85,15 @@ class Unacceptable(StepwireError):
     kind, title = "unacceptable", "Unacceptable content"
 
 
+class Unavailable(StepwireError):
+    """Something that the request needs is away just now; the same request may well work in a moment."""
+
+    kind, title = "unavailable", "Temporarily unavailable"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
 class WorkflowNotFound(NotFound):
     kind, title = "workflow-not-found", "No such workflow"
 

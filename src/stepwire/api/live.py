@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import logging
 import time
 from contextlib import AsyncExitStack, suppress
 from typing import Any
@@ -18,6 +19,7 @@ from stepwire.errors import Forbidden, Malformed, NotFound, RunNotFound, Stepwir
 from stepwire.services.live import AfterBeyondEnd, RunStream
 from stepwire.settings import Settings
 
+log = logging.getLogger(__name__)
 PROTOCOL = "stepwire.v1"
 _BEARER = "bearer."
 FINISHED, GOING_AWAY = 1000, 1012
@@ -54,6 +56,10 @@ async def watch_run(
         except StepwireError as error:
             await refuse(socket, error)
             return
+        except Exception:
+            log.exception("A stream could not be opened")
+            await socket.close(code=GOING_AWAY, reason="try again")
+            return
         await _serve(socket, frames, session)
 
 
@@ -74,11 +80,18 @@ async def _serve(socket: WebSocket[Any, Any, Any], frames: Any, session: Session
 
 
 async def _send(socket: WebSocket[Any, Any, Any], frames: Any) -> None:
-    with suppress(WebSocketDisconnect, TimeoutError, RuntimeError):
-        async for frame in frames:
-            async with asyncio.timeout(SEND_SECONDS):
-                await socket.send_data(frame.decode(), mode="text")
-        await socket.close(code=FINISHED, reason="finished")
+    code, reason = FINISHED, "finished"
+    with suppress(WebSocketDisconnect, RuntimeError):
+        try:
+            async for frame in frames:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await socket.send_data(frame.decode(), mode="text")
+        except (WebSocketDisconnect, RuntimeError):
+            raise
+        except Exception:
+            log.exception("A stream broke off; its client connects again")
+            code, reason = GOING_AWAY, "try again"
+        await socket.close(code=code, reason=reason)
 
 
 async def _receive(socket: WebSocket[Any, Any, Any]) -> None:

@@ -1,12 +1,27 @@
 """Sessions for the cold paths, on SQLAlchemy, beside the pool for the hot ones; one database, one URL."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import msgspec
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from stepwire.db.pool import Pool, connect, open_pool
+from stepwire.errors import Unavailable
+
+log = logging.getLogger(__name__)
+_AWAY = (
+    OSError,
+    TimeoutError,
+    PoolTimeout,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+)
 
 
 class Database:
@@ -19,9 +34,25 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
-        """A session in a transaction that is committed at the end, or rolled back where something is raised."""
-        async with self.sessions.begin() as session:
-            yield session
+        """A session in a transaction that is committed at the end, or rolled back where something is raised.
+
+        Raises:
+            Unavailable: the database is away, or has no connection left.
+        """
+        try:
+            async with self.sessions.begin() as session:
+                yield session
+        except _AWAY as error:
+            raise _unavailable(error) from error
+        except DBAPIError as error:
+            if error.connection_invalidated or isinstance(error.orig, _AWAY):
+                raise _unavailable(error) from error
+            raise
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    log.warning("The database is away: %s", error)
+    return Unavailable("The database cannot be reached just now; try again.")
 
 
 @asynccontextmanager

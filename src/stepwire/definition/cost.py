@@ -25,6 +25,7 @@ OPTIONAL_MACROS = frozenset({"optMap", "optFlatMap"})
 _ITERATIONS = 10_000  # CEL's own budget for one evaluation
 _CHEAP_ROOTS = 8
 _NODE, _CELL, _CALL, _PIECE = 100, 16, 2_000, 1_000
+_CONVERSION = 25  # of the result to Python and then JSON, per unit of weight
 _VISIT = 3_000  # of this estimate itself, which goes through a loop's body twice
 _UNICODE_CLASS, _UNICODE_PATTERN = 200_000, 40_000_000  # to compile one of ``\\pL``'s kind; at most
 _LOOPS = frozenset({"map", "filter", "all", "exists", "exists_one", "existsOne"})
@@ -80,7 +81,7 @@ def check_cost(tree: Node, variables: Mapping[str, Any]) -> None:
     """
     estimate = _Estimate()
     result = estimate.value_of(tree, {name: _Known(value) for name, value in variables.items()}, times=1)
-    estimate.spend(3 * estimate.size(result).weight)  # its conversion to Python
+    estimate.spend(_CONVERSION * estimate.size(result).weight)
 
 
 class _Estimate:

@@ -276,7 +276,10 @@ def _with_doubles(value: Any) -> Any:
     """The same JSON with every integer beyond 64 bits as a double."""
     match value:
         case int() if not -(2**63) <= value < 2**64:
-            return float(value) if abs(value) < 10**308 else math.copysign(math.inf, value)
+            try:
+                return float(value)
+            except OverflowError:
+                return math.inf if value > 0 else -math.inf
         case list():
             return [_with_doubles(item) for item in value]
         case dict():

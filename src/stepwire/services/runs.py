@@ -1,5 +1,6 @@
 """Use cases on runs."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +21,13 @@ from stepwire.definition.graph import Definition, parse
 from stepwire.definition.input_schema import InputSchema
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.events import RunQueued, data_of
-from stepwire.errors import RunNotFound, WorkflowNotFound, WorkflowNotPublished
+from stepwire.errors import RunNotFound, Unavailable, WorkflowNotFound, WorkflowNotPublished
 from stepwire.services.idempotency import check_same, request_hash
 from stepwire.services.limits import check_json
 from stepwire.services.paging import Paging, Part, cut, part_of
 
 KNOWN_WORKFLOWS = 1000
+ACCEPT_SECONDS = 30
 
 
 class StartedRun(msgspec.Struct, frozen=True):
@@ -109,7 +111,8 @@ class RunService:
             The run, or the one that an earlier request with the same key started.
 
         Raises:
-            WorkflowNotFound, WorkflowNotPublished, InvalidInput, IdempotencyKeyReused, TooLarge, Unacceptable.
+            WorkflowNotFound, WorkflowNotPublished, InvalidInput, IdempotencyKeyReused, TooLarge, Unacceptable,
+            Unavailable.
         """
         workflow = await self._workflows.get(owner, workflow_id)
         encoded = check_json(value, "input", self._max_input_bytes).decode()
@@ -136,7 +139,11 @@ class RunService:
             idempotency_key=key,
             request_hash=digest,
         )
-        created_at = await self._intake.submit(new)
+        try:
+            async with asyncio.timeout(ACCEPT_SECONDS):
+                created_at = await self._intake.submit(new)
+        except TimeoutError:
+            raise Unavailable("The run could not be stored in time; send it again, with an idempotency key.") from None
         if created_at is None:
             return await self._earlier(workflow_id, key, digest or b"")
         return StartedRun(run_id, workflow_id, workflow.version, "manual", value, created_at)

@@ -16,6 +16,9 @@ RETRY_SECONDS = 0.5
 class WakeQueue(RedisQueue):
     """SAQ's queue, patient while Redis is away: SAQ asks again at once, which would burn a core until it is back."""
 
+    async def notify(self, job: Job) -> None:
+        """Nobody listens for the states of jobs; each would be a round trip."""
+
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:
         try:
             return await super().dequeue(timeout, poll_interval)

@@ -1,0 +1,547 @@
+"""``{{ … }}`` in a configuration: what it means, what is wrong with it and where, and how little it may cost."""
+
+import json
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stepwire.definition.cel_tokens import closing
+from stepwire.definition.expressions import MAX_DEPTH, ExpressionFailed, Scope, Variables
+from stepwire.definition.templates import compile_value, has_expression, pointer
+from stepwire.errors import Issue
+
+SCOPE = Scope(upstream=frozenset({"a", "any id", "}}"}), steps=frozenset({"a", "any id", "}}", "later"}))
+IN_MAP = Scope(upstream=frozenset(), steps=frozenset(), in_map=True)
+BEYOND = 10**30
+INPUT = {"n": 5, "s": "x", "none": None, "list": [1, 2, {"q": 1}], "map": {"k": "v", "a-b": 7}, "flag": True}
+
+
+def evaluated(value: Any, data: Any = INPUT, bare: frozenset[str] = frozenset(), **variables: Any) -> Any:
+    compiled, issues = compile_value(value, IN_MAP if "item" in variables else SCOPE, bare)
+    assert issues == []
+    fixed = {"input": data, "trigger": {"type": "manual"}, "run": {"id": "r"}, "secrets": {}, **variables}
+    steps = {"a": {"v": 1}, "any id": {"v": 2}, "}}": {"v": 3}}
+    read = Variables(
+        fixed, frozenset(steps), lambda name: {"status": "completed", "output": steps[name], "error": None}
+    )
+    return compiled.evaluate(read)
+
+
+def issues_of(text: str, scope: Scope = SCOPE) -> list[Issue]:
+    return compile_value({"key": text}, scope)[1]
+
+
+def reason(text: str, data: Any = INPUT) -> str:
+    with pytest.raises(ExpressionFailed) as failed:
+        evaluated(text, data)
+    return failed.value.detail
+
+
+# What a template means
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ input.n }}", 5),
+        ("{{input.n}}", 5),
+        ("{{ input.n + 1 }}", 6),
+        ("{{ input.list }}", [1, 2, {"q": 1}]),
+        ("{{ input.none }}", None),
+        ("{{ input.flag && true }}", True),
+        ("{{ 'text' }}", "text"),
+        ("{{ {'a': [1, {'b': null}]} }}", {"a": [1, {"b": None}]}),
+    ],
+)
+def test_a_string_that_is_one_expression_keeps_its_type(text, value):
+    result = evaluated(text)
+
+    assert (result, type(result)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("n is {{ input.n }}!", "n is 5!"),
+        (" {{ input.n }}", " 5"),
+        ("{{ input.n }}{{ input.n }}", "55"),
+        ("[{{ input.none }}]", "[]"),
+        ("{{ input.s }} {{ input.flag }} {{ input.list }}", 'x true [1,2,{"q":1}]'),
+        ("{{ 'a}}b' }} and {{ {'k': {}} }}", 'a}}b and {"k":{}}'),
+    ],
+)
+def test_expressions_in_a_longer_string_become_text_and_null_becomes_nothing(text, value):
+    assert evaluated(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{{{", "{{"),
+        ("{{{{ input.n }}", "{{ input.n }}"),
+        ("{{{{{{ input.n }}", "{{5"),
+        ("{{{{{{{{", "{{{{"),
+        ("a {{{{ b {{ input.n }} c {{{{ d", "a {{ b 5 c {{ d"),
+        ("}} } {", "}} } {"),
+        ("", ""),
+    ],
+)
+def test_four_braces_are_two_literal_ones(text, value):
+    assert evaluated(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ {'a': {'b': 1}} }}", {"a": {"b": 1}}),
+        ("{{ {'a': {'b': 1}}}}", {"a": {"b": 1}}),
+        ("{{{'a': 1}}}", {"a": 1}),
+        ("{{ '}}' }}", "}}"),
+        ('{{ "}}" + \'"}}"\' }}', '}}"}}"'),
+        (r"{{ 'it\'s }}' }}", "it's }}"),
+        (r"{{ r'\d' + '}}' }}", "\\d}}"),
+        ('{{ R"}}\\d" }}', "}}\\d"),
+        ("{{ '''it's }} \n''' }}", "it's }} \n"),
+        ('{{ """say "}}" now""" }}', 'say "}}" now'),
+        ("{{ r'''\\d'}}''' }}", "\\d'}}"),
+        ("{{ b'}}' }}", "fX0="),
+        ("{{ 1 // }} not yet\n + 1 }}", 2),
+        ("{{ 'http://x' + '}}' }}", "http://x}}"),
+        ('{{ steps["}}"].output.v }}', 3),
+    ],
+)
+def test_an_expression_ends_where_cel_says_it_does(text, value):
+    assert evaluated(text) == value
+    assert (
+        evaluated(f"<{text}>{{{{ input.n }}}}")
+        == f"<{value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}>5"
+    )
+
+
+@pytest.mark.parametrize("string", [r"r'\'", r'R"\"', r"r'''\'''", r"bR'\'"])
+def test_a_backslash_escapes_nothing_in_a_raw_string(string):
+    """CEL's grammar has these strings end there, though its runtime refuses a raw string that ends in a backslash."""
+    text = f"{{{{ {string} }}}} '}}}}"
+
+    assert closing(text, 2) == text.index("}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ steps.a.output.v }}", 1),
+        ("{{ steps . a . output . v }}", 1),
+        ("{{ steps.a.output.v + 1 }}", 2),
+        ('{{ steps["any id"].output.v }}', 2),
+        ("{{ steps['any id'].output.v + 1 }}", 3),
+        ("{{ steps['any id']['status'] }}", "completed"),
+        ("{{ .steps.a.output.v }}", 1),
+        ("{{ size(steps) }}", 3),
+        ("{{ steps['a' + ''].output.v }}", 1),
+        ("{{ steps.a.error == null ? steps.a.output.v : 0 }}", 1),
+    ],
+)
+def test_steps_are_read_by_name_by_any_id_or_all_together(text, value):
+    assert evaluated(text) == value
+
+
+def test_only_the_steps_that_an_expression_names_are_fetched():
+    compiled, _ = compile_value(["{{ steps.a.output }}", "{{ steps['any id'].output.v + 1 }}", "{{ input.n }}"], SCOPE)
+    fetched: list[str] = []
+
+    def step(name: str) -> dict[str, Any]:
+        fetched.append(name)
+        return {"output": {"v": 1}}
+
+    compiled.evaluate(Variables({"input": INPUT}, frozenset({"a", "any id", "}}"}), step))
+
+    assert fetched == ["a", "any id"]
+
+
+def test_a_bare_place_holds_an_expression_without_braces_and_other_places_hold_text():
+    bare = frozenset({"/when", "/cases/*/when"})
+    config = {"when": "input.n > 3", "cases": [{"when": "input.n", "name": "input.n"}], "other": {"when": "input.n"}}
+
+    result = evaluated(config, bare=bare)
+
+    assert result == {"when": True, "cases": [{"when": 5, "name": "input.n"}], "other": {"when": "input.n"}}
+
+
+def test_a_bare_place_may_have_braces_too():
+    assert evaluated({"when": "{{ input.n > 3 }}"}, bare=frozenset({"/when"})) == {"when": True}
+
+
+def test_item_and_index_are_there_in_a_map_and_nowhere_else():
+    assert evaluated("{{ item.price * index }}", item={"price": 3}, index=2) == 6
+    assert evaluated("{{ item.price }}", item={"price": 3}, index=2) == 3
+    assert [issue.code for issue in issues_of("{{ item.price }}")] == ["unknown-variable"]
+
+
+def test_a_configuration_without_expressions_is_given_back_as_it_is():
+    config = {"a": ["{{{{", {"b": 1}], "c": None}
+
+    compiled, _ = compile_value(config, SCOPE)
+
+    assert compiled.is_static
+    assert compiled.evaluate(Variables({}, frozenset(), dict)) is compiled.value
+    assert compiled.value == {"a": ["{{", {"b": 1}], "c": None}
+
+
+@pytest.mark.parametrize(("text", "expected"), [("{{ a }}", True), ("{{", True), ("{{{{", False), ("{{{{{{ a", True)])
+def test_whether_a_string_holds_an_expression(text, expected):
+    assert has_expression(text) is expected
+
+
+def test_pointers_escape_tilde_and_slash():
+    assert pointer("a/b~c") == "a~1b~0c"
+
+
+# What comes back
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("18446744073709551615u", 2**64 - 1),
+        ("b'\\xff'", "/w=="),
+        ("timestamp('2024-01-01T00:00:00Z') + duration('90s')", "2024-01-01T00:01:30Z"),
+        ("duration('1.5s')", "PT1.5S"),
+        ("type(1)", "int"),
+        ("{3: 'a', true: {2u: 'b'}}", {"3": "a", "true": {"2": "b"}}),
+        ("[input.?map.?k.orValue('-'), input.?nope.orValue('-')]", ["v", "-"]),
+        ("google.protobuf.Int64Value{value: 3}", 3),
+        ("{'a': timestamp('2024-01-01T00:00:00Z')}", {"a": "2024-01-01T00:00:00Z"}),
+        ("input.map.`a-b`", 7),
+    ],
+)
+def test_every_cel_value_has_one_form_in_json(source, value):
+    result = evaluated(f"{{{{ {source} }}}}")
+
+    assert result == value
+    assert msgspec.json.decode(msgspec.json.encode(result)) == value
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("double('nan')", "not a finite number"),
+        ("[1.0 / 0.0]", "not a finite number"),
+        ("{1: 'a', '1': 'b'}", "Two keys"),
+        ("dyn(input.?n)", "end the expression with .orValue"),
+        ("[dyn(input.?n)]", "end the expression with .orValue"),
+    ],
+)
+def test_what_has_no_form_in_json_fails_with_a_sentence(source, sentence):
+    assert sentence in reason(f"{{{{ {source} }}}}")
+
+
+def test_a_result_may_be_as_deep_as_json_and_no_deeper():
+    deep: Any = 1
+    for _ in range(MAX_DEPTH - 1):
+        deep = [deep]
+
+    assert evaluated("{{ [input.x] }}", {"x": deep}) == [deep]
+    assert "nested more than" in reason("{{ [[input.x]] }}", {"x": deep})
+
+
+@pytest.mark.parametrize(
+    "number", [BEYOND, -BEYOND, 10**400, -(2**63) - 1, 2**64], ids=["1e30", "-1e30", "1e400", "below int", "above uint"]
+)
+def test_integers_beyond_64_bits_are_exact_in_a_path_and_harmless_elsewhere(number):
+    data = {"n": 5, "big": number, "list": [{"big": number}]}
+
+    assert evaluated("{{ input.big }}", data) == number
+    assert evaluated("{{ input.list[0].big }}", data) == number
+    assert evaluated("{{ input.n + 1 }}", data) == 6
+    assert evaluated("{{ input.list.map(each, each.big > 0.0) }}", data) == [number > 0]
+
+
+def test_an_integer_beyond_64_bits_is_a_double_in_an_evaluation():
+    assert evaluated("{{ [input.big] }}", {"big": BEYOND}) == [1e30]
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("'AÄß'.lowerAscii()", "aÄß"),
+        ("'aäß'.upperAscii()", "Aäß"),
+        ("' a '.trim()", "a"),
+        ("'abc'.indexOf('c') + 'abc'.indexOf('z')", 1),
+        ("'abc'.substring(1) + 'abc'.substring(0, 1)", "bca"),
+        ("'a-b'.replace('-', '+')", "a+b"),
+        ("'a,b'.split(',') + 'cd'.split('')", ["a", "b", "c", "d"]),
+        ("['a', 'b'].join() + ['a', 'b'].join('-')", "aba-b"),
+        ("base64.encode(b'a')", "YQ=="),
+        ("math.greatest(1, 2)", 2),
+    ],
+)
+def test_string_functions(source, value):
+    assert evaluated(f"{{{{ {source} }}}}") == value
+
+
+# What is wrong, and where
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "at", "sentence"),
+    [
+        ("{{ steps.nope.output }}", "unknown-step", "steps", "There is no step 'nope'."),
+        ('{{ 1 + steps["no id"].output }}', "unknown-step", "steps", "There is no step 'no id'."),
+        ("{{ steps.later.output }}", "step-not-upstream", "steps", "Step 'later' is not upstream"),
+        ("{{ steps.a.result }}", "unknown-variable", "steps", "output, error and status, not 'result'"),
+        ("{{ input.n > 3 ? steps.nope : 1 }}", "unknown-step", "steps", "'nope'"),
+        ("{{ .steps.nope }}", "unknown-step", "steps", "'nope'"),
+        ("{{ 1 + .steps.nope }}", "unknown-step", "steps", "'nope'"),
+        ("{{ foo.bar + 'foo' }}", "unknown-variable", "foo", "There is no variable 'foo'"),
+        ("{{ 1 + foo.bar.baz }}", "unknown-variable", "foo", "There is no variable 'foo'"),
+        ("héllo 😀 {{ '😀' + foo }}", "unknown-variable", "foo", "can read input, steps, trigger, run and secrets."),
+        ("{{ frob(1) }}", "unknown-variable", "frob", "There is no function 'frob'"),
+        ("{{ input.s.frob(1) }}", "unknown-variable", "frob", "There is no function 'frob'"),
+        ("{{ 1 + * 2 }}", "expression-syntax", "*", "* is not expected here."),
+        ("{{ 1 2 }}", "expression-syntax", "2", "2 is not expected here: an operator may be missing."),
+        ("{{ [1, 2 }}", "expression-syntax", "}}", "The expression ends too early: ] is missing."),
+        ("{{ (1 }}", "expression-syntax", "}}", ") is missing."),
+        ("{{ 1 + }}", "expression-syntax", "}}", "The expression ends too early."),
+        ("{{ 1 + 'abc }}", "expression-syntax", "'abc", "A string is not closed"),
+        ("{{ 1 + 'a' }}", "expression-syntax", "+", "+ does not work on int and string."),
+        ("{{ {'k': 1} in [1] }}", "expression-syntax", "in", "in does not work on map(string, int) and list(int)."),
+        ("line\nline {{ 1 +\n foo }}", "unknown-variable", "foo", "There is no variable 'foo'"),
+        ("a {{ input.n", "expression-syntax", "{{", "The expression is not closed: }} is missing."),
+        ("{{ input.n }} {{ '}} ", "expression-syntax", "'}}", "A string is not closed"),
+        ("{{ {'a': 1 }}", "expression-syntax", "{{", "not closed"),
+        ("ab {{}}", "expression-syntax", "}}", "The expression is empty."),
+        ("{{ // }}\n }}", "expression-syntax", " //", "The expression is empty."),
+        ("{{ input.?s }}", "expression-type", " input", "end the expression with .orValue"),
+    ],
+)
+def test_an_issue_says_what_is_wrong_in_a_sentence_and_points_at_it(text, code, at, sentence):
+    [issue] = issues_of(text)
+
+    assert (issue.code, issue.path) == (code, "/key")
+    assert sentence in issue.message
+    assert "expecting" not in issue.message
+    assert issue.column == text.index(at) + 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ 'steps.nope' }}",
+        "{{ input.?steps.?nope.orValue(1) }}",
+        "{{ input.?steps.nope.orValue(1) }}",
+        "{{ input.map.steps.nope }}",
+        "{{ input.map // steps.nope\n }}",
+        "{{{{ steps.nope }}",
+    ],
+)
+def test_steps_are_names_only_where_they_are_variables(text):
+    assert issues_of(text) == []
+
+
+def test_every_issue_is_reported_at_its_json_pointer():
+    config = {"a/b": ["fine", "{{ foo }} {{ input.n }} {{ steps.nope }} {{"], "c": {"d": "{{ 1 + }}"}}
+
+    _, issues = compile_value(config, SCOPE)
+
+    assert [(issue.path, issue.code, issue.column) for issue in issues] == [
+        ("/a~1b/1", "unknown-variable", 4),
+        ("/a~1b/1", "unknown-step", 28),
+        ("/a~1b/1", "expression-syntax", 42),
+        ("/c/d", "expression-syntax", 8),
+    ]
+
+
+def test_a_bare_expression_has_its_column_in_the_string():
+    _, [issue] = compile_value({"when": "1 + foo"}, SCOPE, frozenset({"/when"}))
+
+    assert (issue.path, issue.column) == ("/when", 5)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("input.nope", "input has no 'nope'."),
+        ("input.map.nope.deeper", "input.map has no 'nope'."),
+        ("input.list[7]", "input.list has no 7."),
+        ("input.nope + 1", "input.nope + 1: There is no key 'nope'."),
+        ("input.list[7] + 1", "There is no item 7 in a list of 3"),
+        ("input.n + 'x'", "input.n + 'x': + does not work on int and string."),
+        ("-input.s", "- does not work on string."),
+        ("size(input.n)", "size() does not work on int."),
+        ("input.n ? 1 : 2", "The condition before ? is neither true nor false."),
+        ("input.n.map(x, x)", "Only a list or an object can be gone through."),
+        ("input.n / 0", "Division by zero."),
+        ("input.s.substring(5)", "There is no part from 5 to 1"),
+        ("dyn([1]).join()", "join() takes a list of strings."),
+    ],
+)
+def test_a_failed_evaluation_says_which_expression_and_why(source, sentence):
+    assert sentence in reason(f"{{{{ {source} }}}}")
+
+
+# How little an expression may cost
+
+CHAIN = "a+a+a+a+a+a+a+a+a+a"
+HOSTILE = {
+    "strings kept in a map": ("input.list.map(i, input.text + input.text)", {"list": [1] * 5000, "text": "x" * 200_000}),
+    "strings thrown away": ("input.list.map(i, size(input.text + 'x'))", {"list": [1] * 5000, "text": "x" * 200_000}),
+    "lists in a map": ("input.list.map(i, size(input.list + input.list))", {"list": [1] * 9000}),
+    "a long list copied at each step": ("input.list.map(i, i)", {"list": [1] * 9000}),
+    "text that grows tenfold": ("['aaaaaaaaaa']" + f".map(a, {CHAIN})" * 9, {}),
+    "bytes that grow tenfold": ("[b'" + "a" * 1000 + "']" + f".map(a, {CHAIN})" * 5, {}),
+    "a result that shares its parts": ("[[1]]" + ".map(a, [a,a,a,a,a,a,a,a,a,a])" * 8, {}),
+    "a comparison of shared parts": ("[[1]]" + ".map(a, [a,a,a,a,a,a,a,a,a,a])" * 8 + ".map(a, a == a)", {}),
+    "a large value many times over": ("[" + ",".join(["input.list"] * 200) + "]", {"list": [1] * 100_000}),
+    "a search for a long text": ("input.a.contains(input.b)", {"a": "a" * 1_000_000, "b": "a" * 500_000 + "b"}),
+    "a large regex": ("input.a.matches('(a{0,1000})(a{0,1000})(a{0,1000})b')", {"a": "a" * 260_000}),
+    "a regex of unicode classes": (r"input.a.matches('(?:\\pL?){100}1')", {"a": "é" * 100_000}),
+    "regexes compiled in a loop": ("input.l.map(i, 'a'.matches(string(i) + input.r))", {"l": [1] * 3000, "r": "(a|b)" * 900}),
+    "equality in a loop": ("input.list.exists(i, input.list != input.list)", {"list": [1] * 9000}),
+    "search in a loop": ("input.list.exists(i, -1 in input.list)", {"list": [1] * 9000}),
+    "unicode classes compiled in a loop": (r"input.l.exists(i, i.matches('\\pL\\pN'))", {"l": ["a"] * 5000}),
+    "a text split to a million characters": ("size(input.s.split(''))", {"s": "a" * 1_000_000}),
+    "text split to characters": ("input.list.map(i, input.s.split(''))", {"list": [1] * 9000, "s": "a" * 100_000}),
+    "text replaced in a loop": ("input.list.exists(i, input.s.replace('a', 'b') == '')", {"list": [1] * 9000, "s": "a" * 90_000}),
+    "base64 in a loop": ("input.list.exists(i, base64.encode(bytes(input.s)) == '')", {"list": [1] * 9000, "s": "a" * 90_000}),
+    "nested loops": ("input.l.map(a, input.l.map(b, input.l.map(c, 1)))", {"l": [1] * 3000}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_expression_is_refused_before_it_is_evaluated(name):
+    source, data = HOSTILE[name]
+    started = time.perf_counter()
+
+    message = reason(f"{{{{ {source} }}}}", data)
+
+    assert "could take too much memory or time" in message
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "optional.of(1)" + ".optMap(a, a)" * 5 + ".orValue(1)",
+        "[" + ",".join(["1"] * 1500) + "]",
+        "1" + "+1" * 40,
+        "[" * 40 + "]" * 40,
+    ],
+)
+def test_an_expression_too_complex_to_compile_is_an_issue(source):
+    started = time.perf_counter()
+
+    [issue] = issues_of("{{ " + source + " }}")
+
+    assert issue.code == "expression-too-complex"
+    assert time.perf_counter() - started < 1
+
+
+def test_an_expression_has_at_most_4_kib_counted_in_bytes():
+    longest = "'" + "é" * 2046 + "'"
+
+    assert issues_of("{{" + longest + "  }}") == []
+    assert [issue.code for issue in issues_of("{{" + longest + "   }}")] == ["expression-too-long"]
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        ("input.l.map(x, {'n': x.name, 'p': x.price * 2.0})", {"l": [{"name": "abcdef", "price": 1.5, "tags": ["a"]}] * 2000}),
+        ("input.l.filter(x, x.price > 1.0).map(x, x.name + input.end)", {"l": [{"name": "abc", "price": 1.5}] * 1500, "end": "!"}),
+        (r"input.csv.split('\n').map(l, l.split(',')).filter(f, size(f) == 3).map(f, f[0].trim())", {"csv": "abc, def,ghi\n" * 300}),
+        ("input.l.filter(x, x.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}$'))", {"l": ["2024-01-01"] * 1000}),
+        ("input.o.map(o, input.c[o.c].name)", {"o": [{"c": "1"}] * 2000, "c": {str(i): {"name": "x", "more": "y" * 500} for i in range(99)}}),
+        ("input.l.map(x, x.name).join(', ')", {"l": [{"name": "abcdef"}] * 2500}),
+        ("input.s.contains('needle') || input.s.matches('a.*b')", {"s": "hay " * 60_000}),
+        ("input.l.exists(x, x == -1)", {"l": [1] * 9_900}),
+    ],
+)  # fmt: skip
+def test_ordinary_work_on_ordinary_data_is_done(source, data):
+    evaluated(f"{{{{ {source} }}}}", data)
+
+
+def test_more_iterations_than_cel_allows_fail_with_a_sentence():
+    assert "more than 10,000 items" in reason("{{ input.l.exists(x, x == 2) }}", {"l": [1] * 10_001})
+
+
+# For every string and every value
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"))  # the binding cuts keys at a NUL; jsonb has none
+IN_64_BITS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+FEW = settings(max_examples=150, deadline=None)
+
+
+@given(st.text(st.sampled_from("{} ab\n'\"é")) | st.text())
+@FEW
+def test_text_without_two_opening_braces_is_itself_and_escaping_makes_any_text_so(text):
+    assert evaluated(text.replace("{{", "")) == text.replace("{{", "") or "{{" in text.replace("{{", "")
+    assert evaluated(text.replace("{{", "{{{{")) == text
+
+
+@given(JSON)
+@FEW
+def test_a_path_gives_every_json_value_as_it_is(value):
+    assert evaluated("{{ input }}", value) == value
+    assert evaluated("{{ input.x }}", {"x": value}) == value
+    assert evaluated('{{ input.list[1]["any key"] }}', {"list": [0, {"any key": value}]}) == value
+
+
+@given(IN_64_BITS)
+@FEW
+def test_an_evaluation_gives_every_json_value_as_it_is(value):
+    result = evaluated("{{ true ? input.x : 0 }}", {"x": value})
+
+    assert msgspec.json.encode(result, order="sorted") == msgspec.json.encode(value, order="sorted")
+
+
+def literal(text: str) -> st.SearchStrategy[str]:
+    """A CEL string with this content, in one of the ways to write it; what cannot stand there is left out."""
+    plain = text.replace("\\", "").replace("\n", "").replace("\r", "")
+    single, double = plain.replace("'", "\\'"), plain.replace('"', '\\"')
+    return st.sampled_from([
+        f"'{single}'", f'"{double}"', f"b'{single}'", f"'''{single}\n'''", f'"""{double}\n"""',
+        "r'" + plain.replace("'", "") + "\\'", 'R"' + plain.replace('"', "") + '\\"', "r'''" + plain.replace("'", "") + "\\'''",
+    ])  # fmt: skip
+
+
+PIECE = st.recursive(
+    st.sampled_from(["input", "1", "+", ",", ":", "[", ")", "?", "."])
+    | st.text(st.sampled_from("}{'\"/ab\\ ")).flatmap(literal)
+    | st.text(st.sampled_from("}{'\"ab")).map(lambda text: f"//{text}\n"),
+    lambda inner: st.lists(inner, max_size=4).map(lambda pieces: "{" + " ".join(pieces) + "}"),
+    max_leaves=10,
+)
+
+
+@given(st.lists(PIECE, max_size=5).map(" ".join), st.sampled_from(["", " }}", "}", " '}}' {"]))
+@FEW
+def test_the_closing_braces_are_the_first_outside_of_strings_comments_and_maps(source, rest):
+    assert closing("{{" + source + "}}" + rest, 2) == 2 + len(source)
+    assert closing("{{{" + source + "}}", 2) is None
+
+
+@given(
+    st.text(st.sampled_from("{}'\"/\\ .[]()steps input,:?+-1\n\x00é\ud800")).map("{{ {} }}".replace("{}", "%s").__mod__)
+    | st.text(st.characters()).map(lambda text: "{{" + text + "}}")
+    | st.lists(PIECE | st.sampled_from(["{{", "}}", "steps.a", "steps", "..", "''", "'''"])).map("".join)
+)
+@settings(max_examples=400, deadline=None)
+def test_no_string_crashes_the_compiler_and_every_issue_lies_in_the_string(text):
+    compiled, issues = compile_value(text, SCOPE)
+
+    assert issues or compiled.value is not None
+    assert all(1 <= (issue.column or 0) <= len(text) + 1 for issue in issues)
