@@ -18,6 +18,8 @@ _AWAY = (
     OSError,
     TimeoutError,
     PoolTimeout,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepwire.definition.cel_tokens import Token, roots
 from stepwire.definition.cel_tree import Node
@@ -26,6 +26,7 @@ _ITERATIONS = 10_000  # CEL's own budget for one evaluation
 _CHEAP_ROOTS = 8
 _NODE, _CELL, _CALL, _PIECE = 100, 16, 2_000, 1_000
 _CONVERSION = 25  # of the result to Python and then JSON, per unit of weight
+_MEASURE = 200  # of each part of a value whose size is taken
 _VISIT = 3_000  # of this estimate itself, which goes through a loop's body twice
 _UNICODE_CLASS, _UNICODE_PATTERN = 200_000, 40_000_000  # to compile one of ``\\pL``'s kind; at most
 _LOOPS = frozenset({"map", "filter", "all", "exists", "exists_one", "existsOne"})
@@ -38,8 +39,7 @@ _NO_ROUND = Node("list")  # what a macro that only binds a name runs over
 _REPEAT = re.compile(r"\{(\d{0,4})(?:,(\d{0,4}))?\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """A bound on a value: its weight written out in full, and of a list or map its length and its heaviest part."""
 
     weight: int
@@ -105,8 +105,25 @@ class _Estimate:
             return value
         known = self._sizes.get(id(value.value))
         if known is None:
-            known = self._sizes[id(value.value)] = _measure(value.value)
+            known = self._sizes[id(value.value)] = self._measure(value.value)
         return known
+
+    def _measure(self, value: Any) -> Size:
+        if isinstance(value, str):
+            return Size(_CELL + len(value))
+        if not value or not isinstance(value, list | dict):
+            return _SCALAR
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        self.spend(_MEASURE * len(parts))
+        weight = heaviest = longest = 0
+        inner: list[Size] = []
+        for part in parts:
+            size = self._measure(part) if isinstance(part, str | list | dict) else _SCALAR
+            weight += size.weight
+            heaviest, longest = max(heaviest, size.weight), max(longest, size.length)
+            if size.part:
+                inner.append(size.part)
+        return Size(_CELL + weight, len(value), Size(heaviest, longest, _widest(inner)))
 
     def value_of(self, node: Node, scope: Mapping[str, _Value], times: int) -> _Value:
         """The bound of a node's value, having spent what it costs to find it so many times."""
@@ -209,11 +226,13 @@ class _Estimate:
         weight = self.size(text).weight
         match text, separator:
             case _Known(value=str() as known), _Known(value=str() as by):
-                split = _measure(pieces(known, by))
+                count = known.count(by) + 1 if by else len(known)
             case _:
-                split = Size(weight * (1 + _CELL) + _CELL, weight + 1, Size(weight))
-        self.spend((_CALL + 10 * weight + _PIECE * split.length) * times)
-        return split
+                count = weight + 1
+        self.spend((_CALL + 10 * weight + _PIECE * count) * times)
+        if isinstance(text, _Known) and isinstance(separator, _Known):
+            return self._measure(pieces(str(text.value), str(separator.value)))
+        return Size(weight * (1 + _CELL) + _CELL, count, Size(weight))
 
     def _join(self, values: list[_Value], times: int) -> _Value:
         parts, separator = self.size(values[0]), self.size(values[1]).weight if len(values) > 1 else 0
@@ -226,19 +245,6 @@ class _Estimate:
         weight = min(sizes[0] * (1 + max(sizes[-1] - _CELL, 0)), MAX_RESULT)
         self.spend((_CALL + 10 * (sum(sizes) + weight)) * times)
         return Size(weight + _CELL)
-
-
-def _measure(value: Any) -> Size:
-    match value:
-        case str():
-            return Size(_CELL + len(value))
-        case list():
-            parts = [_measure(item) for item in value]
-        case dict():
-            parts = [_measure(item) for pair in value.items() for item in pair]
-        case _:
-            return _SCALAR
-    return Size(_CELL + sum(part.weight for part in parts), len(value), _widest(parts))
 
 
 def _widest(sizes: Iterable[Size]) -> Size | None:

@@ -66,8 +66,9 @@ class EmbeddedPostgres:
         end_leftovers(self._data, FAST_STOP)
         if not self._data.exists():
             self._initialise()
-        # Nothing works in the folder now, so this file is stale, and its pid may be another program's by now.
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        # Nothing works in the folder now, so these are stale, and their pids may be other programs' or zombies by now.
+        for stale in (self._data / "postmaster.pid", *self._sockets.glob(".s.PGSQL.*")):
+            stale.unlink(missing_ok=True)
         self._server.start()
 
     def wait(self) -> None:
