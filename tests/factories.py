@@ -23,7 +23,9 @@ TRIGGERS = ("trigger.manual", "trigger.webhook", "trigger.schedule")
 STEP_TYPES = ("core.log", "core.merge", "core.condition", "core.switch", "core.delay", "core.fail", "http.request")
 
 
-def node(node_id: str, step_type: str = "core.log", config: dict[str, Any] | None = None, **data: Any) -> dict[str, Any]:
+def node(
+    node_id: str, step_type: str = "core.log", config: dict[str, Any] | None = None, **data: Any
+) -> dict[str, Any]:
     """A node as React Flow has it; without ``config``, one that the step type accepts."""
     known = CONFIGS.get(step_type, {}) if config is None else config
     return {
@@ -34,7 +36,9 @@ def node(node_id: str, step_type: str = "core.log", config: dict[str, Any] | Non
     }
 
 
-def edge(source: str, target: str, handle: str | None = None, edge_id: str | None = None, **more: Any) -> dict[str, Any]:
+def edge(
+    source: str, target: str, handle: str | None = None, edge_id: str | None = None, **more: Any
+) -> dict[str, Any]:
     known = edge_id or f"reactflow__edge-{source}{handle or ''}-{target}"
     return {"id": known, "source": source, "target": target, "sourceHandle": handle, **more}
 

@@ -1,7 +1,10 @@
 """Runs the API under uvicorn."""
 
 import logging
+import signal
 import socket
+import sys
+from typing import NoReturn
 
 import uvicorn
 import uvloop
@@ -36,7 +39,13 @@ def run_api(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     log.info("Serving on http://%s:%d, documentation on /docs", settings.host, settings.port)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)  # uvicorn raises the signal once more when it has ended
     uvloop.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+def _end(*_: object) -> NoReturn:
+    sys.exit(0)
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -12,10 +12,10 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from factories import NOW, chain, definition, definitions, edge, node, plan_of, plans
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from factories import NOW, chain, definition, definitions, edge, node, plan_of, plans
 from stepwire.definition.plan import Plan, RetryPolicy
 from stepwire.engine.commands import Execute, StopAll
 from stepwire.engine.events import (
@@ -349,9 +349,9 @@ def test_a_step_runs_only_where_a_live_edge_or_a_fired_trigger_leads_to_it(scena
             continue
         sources = [each for each in raw["edges"] if each["target"] == event.step_id]
         is_live = any((each["sourceHandle"] or "default") in fired.get(each["source"], ()) for each in sources)
-        assert isinstance(event, StepScheduled) == (
-            is_live if sources else fires(data, event.step_id, trigger_type)
-        ), event
+        assert isinstance(event, StepScheduled) == (is_live if sources else fires(data, event.step_id, trigger_type)), (
+            event
+        )
 
 
 @given(scenarios(), SHUFFLES)

@@ -1,6 +1,7 @@
 """The REST half of the public API, as far as running a workflow needs it."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
@@ -132,7 +133,12 @@ def unreachable(url: str, error: Exception) -> str:
     """One sentence about a connection that does not come about."""
     if isinstance(error, httpx.TimeoutException):
         return f"{url} does not answer in time."
-    return f"{url} cannot be reached: {str(error).rstrip('.') or type(error).__name__}."
+    return f"{url} cannot be reached: {reason(error)}."
+
+
+def reason(error: Exception) -> str:
+    """An exception's words, without the number that the operating system has for them."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).rstrip(".") or type(error).__name__
 
 
 def refusal(response: httpx.Response) -> str:

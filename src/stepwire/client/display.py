@@ -81,7 +81,7 @@ class LineDisplay:
         status = event.event.removeprefix("run.")
         if status == "queued":
             return None
-        return f"run started, {len(self.progress.steps)} steps" if status == "started" else f"run {status}"
+        return f"run started, {_steps(len(self.progress.steps))}" if status == "started" else f"run {status}"
 
     def _step(self, event: Event, step: StepLine) -> str | None:
         name, data = clean(event.step_id or ""), event.data
@@ -201,6 +201,10 @@ def _row(name: str, step: StepLine, now: datetime) -> tuple[Text, ...]:
         Text("" if seconds is None else duration(seconds)),
         Text(step.note, style="red" if step.status == "failed" else "dim"),
     )
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count:,} steps"
 
 
 def _took(step: StepLine) -> str:

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from websockets.sync.client import ClientConnection, connect
 
 from stepwire.client.api import Server, is_loopback
+from stepwire.client.api import reason as error_reason
 from stepwire.client.errors import ConnectionLost
 
 FINISHED, UNAUTHENTICATED = 1000, 4401
@@ -94,7 +95,7 @@ class RunStream:
                 if error.response.status_code < 500 and error.response.status_code != 429:
                     raise ConnectionLost(self._run_id, f"The connection for watching is {reason}.") from None
             except (OSError, InvalidHandshake, InvalidMessage, EOFError) as error:
-                reason = f"not to be had ({str(error) or type(error).__name__})"
+                reason = f"not to be had ({error_reason(error)})"
             if time.monotonic() - self._heard_at > self._give_up_seconds:
                 raise ConnectionLost(self._run_id, f"The connection to {self._server.url} is {reason}.")
             yield Disconnected(reason)

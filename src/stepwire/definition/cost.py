@@ -26,7 +26,7 @@ _ITERATIONS = 10_000  # CEL's own budget for one evaluation
 _CHEAP_ROOTS = 8
 _NODE, _CELL, _CALL, _PIECE = 100, 16, 2_000, 1_000
 _CONVERSION = 25  # of the result to Python and then JSON, per unit of weight
-_MEASURE = 200  # of each part of a value whose size is taken
+_MEASURE, _MEASURE_PART = 1_000, 150  # of taking the size of a list or map; of each of its parts
 _VISIT = 3_000  # of this estimate itself, which goes through a loop's body twice
 _UNICODE_CLASS, _UNICODE_PATTERN = 200_000, 40_000_000  # to compile one of ``\\pL``'s kind; at most
 _LOOPS = frozenset({"map", "filter", "all", "exists", "exists_one", "existsOne"})
@@ -114,7 +114,7 @@ class _Estimate:
         if not value or not isinstance(value, list | dict):
             return _SCALAR
         parts = [*value, *value.values()] if isinstance(value, dict) else value
-        self.spend(_MEASURE * len(parts))
+        self.spend(_MEASURE + _MEASURE_PART * len(parts))
         weight = heaviest = longest = 0
         inner: list[Size] = []
         for part in parts:
@@ -226,13 +226,11 @@ class _Estimate:
         weight = self.size(text).weight
         match text, separator:
             case _Known(value=str() as known), _Known(value=str() as by):
-                count = known.count(by) + 1 if by else len(known)
+                self.spend((_CALL + 10 * weight + _PIECE * (known.count(by) + 1 if by else len(known))) * times)
+                return self._measure(pieces(known, by))
             case _:
-                count = weight + 1
-        self.spend((_CALL + 10 * weight + _PIECE * count) * times)
-        if isinstance(text, _Known) and isinstance(separator, _Known):
-            return self._measure(pieces(str(text.value), str(separator.value)))
-        return Size(weight * (1 + _CELL) + _CELL, count, Size(weight))
+                self.spend((_CALL + 10 * weight + _PIECE * weight) * times)
+                return Size(weight * (1 + _CELL) + _CELL, weight + 1, Size(weight))
 
     def _join(self, values: list[_Value], times: int) -> _Value:
         parts, separator = self.size(values[0]), self.size(values[1]).weight if len(values) > 1 else 0

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with running_service() as service:
             print(f"A small service listens on {service.url}.")
             if options.url is not None:
-                return _run_all(service, {"STEPWIRE_TOKEN": options.token} if options.token else {}, options.url)
+                return _run_all(service, {}, options.url)
             return _run_with_own_server(service)
     except CouldNotStart as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -83,8 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stepwire.examples.demo", description="Run the examples.")
-    parser.add_argument("--url", default=None, help="a server on this machine (default: one is started for the demo)")
-    parser.add_argument("--token", default=None, help="an access token for --url")
+    parser.add_argument(
+        "--url",
+        default=None,
+        help="a server on this machine, with its token in STEPWIRE_TOKEN (default: one is started)",
+    )
     parser.add_argument(
         "--service", action="store_true", help=f"only serve what the examples call, on port {SERVICE_PORT}"
     )

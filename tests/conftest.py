@@ -1,0 +1,67 @@
+"""Fixtures: one PostgreSQL and one Valkey for the whole session, one API and one worker on them."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from recorder import Recorder
+from stack import Api, Process, free_port, until
+from stepwire.db.migrate import migrate
+from stepwire.embedded.services import embedded_services
+from stepwire.settings import Settings
+
+hypothesis_settings.register_profile(
+    "stepwire", deadline=None, max_examples=150, derandomize=bool(os.environ.get("CI"))
+)
+hypothesis_settings.load_profile("stepwire")
+
+
+@pytest.fixture(scope="session")
+def workplace() -> Iterator[Path]:
+    """A folder outside of any that only root can reach."""
+    with tempfile.TemporaryDirectory(prefix="stepwire-tests-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def services(workplace: Path) -> Iterator[dict[str, str]]:
+    """The environment that leads to a migrated PostgreSQL and a Valkey."""
+    with embedded_services(workplace / "home", Settings(home=workplace / "home")) as environment:
+        migrate(environment["DATABASE_URL"])
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def server_environment(services: dict[str, str]) -> dict[str, str]:
+    return services | {
+        "STEPWIRE_PORT": str(free_port()),
+        "STEPWIRE_LEASE_SECONDS": "2",
+        "STEPWIRE_HTTP_ALLOW": "127.0.0.1",
+        "STEPWIRE_LOG_FORMAT": "console",
+    }
+
+
+@pytest.fixture(scope="session")
+def server(server_environment: dict[str, str], workplace: Path) -> Iterator[Api]:
+    """An API and a worker."""
+    processes = [Process(name, server_environment, workplace / f"{name}.log") for name in ("api", "worker")]
+    api = Api(f"http://127.0.0.1:{server_environment['STEPWIRE_PORT']}", server_environment["SUPABASE_JWT_SECRET"])
+    try:
+        until(api.is_ready, "the API being ready")
+        yield api
+    finally:
+        api.http.close()
+        codes = [process.stop() for process in processes]
+    assert codes == [0, 0], "the API and the worker end cleanly"
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """An HTTP service that remembers what it is asked."""
+    with contextlib.closing(Recorder()) as service:
+        yield service

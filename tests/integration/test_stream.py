@@ -1,0 +1,184 @@
+"""The live stream: a snapshot, then every event, once, in order, whatever happens to the channel."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+from redis import Redis
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from factories import chain, node
+from stack import STRANGER, Api
+
+SHORT = chain(node("a", "core.log", {}), node("b", "core.delay", {"duration": 0.3}), node("c", "core.log", {}))
+LONG = chain(*(node(f"d{number}", "core.delay", {"duration": 0.05}) for number in range(20)))
+
+
+@asynccontextmanager
+async def watching(server: Api, run_id: str, query: str = "", **options: Any) -> AsyncIterator[ClientConnection]:
+    options.setdefault("additional_headers", {"Authorization": f"Bearer {server.token()}"})
+    url = f"{server.url.replace('http', 'ws')}/ws/runs/{run_id}{query}"
+    async with connect(url, proxy=None, **options) as socket:
+        yield socket
+
+
+async def frames(socket: ClientConnection) -> tuple[list[dict[str, Any]], int]:
+    """Everything until the end, and the code that it ended with."""
+    found: list[dict[str, Any]] = []
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                found.append(json.loads(await socket.recv()))
+    except ConnectionClosed as closed:
+        return found, closed.rcvd.code if closed.rcvd else 1006
+
+
+async def test_a_snapshot_comes_first_then_every_event_once_and_in_order(server: Api) -> None:
+    run = server.start(server.publish(SHORT))
+    async with watching(server, run["id"], "?after=0") as socket:
+        (snapshot, *events), code = await frames(socket)
+
+    assert (snapshot["type"], set(snapshot["step_statuses"]), snapshot["maps"]) == ("snapshot", {"a", "b", "c"}, {})
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert (events[-1]["event"], code) == ("run.completed", 1000)
+    stored = [{"type": "event", **event} for event in server.events(run["id"])]
+    assert events == stored
+
+
+async def test_events_follow_on_the_snapshot_and_together_they_are_the_run(server: Api) -> None:
+    run = server.start(server.publish(LONG))
+    async with watching(server, run["id"]) as socket:
+        (snapshot, *events), _ = await frames(socket)
+    statuses = dict(snapshot["step_statuses"])
+    for event in events:
+        if event["step_id"] is not None:
+            statuses[event["step_id"]] = event["event"].removeprefix("step.")
+
+    assert [event["seq"] for event in events] == list(range(snapshot["seq"] + 1, snapshot["seq"] + 1 + len(events)))
+    assert set(statuses.values()) == {"completed"}
+
+
+async def test_a_finished_run_is_a_snapshot_and_the_end(server: Api) -> None:
+    run = server.execute(SHORT)
+    async with watching(server, run["id"]) as socket:
+        found, code = await frames(socket)
+
+    assert ([frame["type"] for frame in found], found[0]["run_status"], code) == (["snapshot"], "completed", 1000)
+
+
+async def test_a_browser_sends_its_token_as_a_sub_protocol(server: Api) -> None:
+    run = server.execute(SHORT)
+    token = base64.urlsafe_b64encode(server.token().encode()).decode().rstrip("=")
+    options = {"additional_headers": {}, "subprotocols": ["stepwire.v1", f"bearer.{token}"]}
+    async with watching(server, run["id"], origin="http://localhost:5173", **options) as socket:
+        assert socket.subprotocol == "stepwire.v1"
+        _, code = await frames(socket)
+
+    assert code == 1000
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "code", "kind"),
+    [
+        ("", {"additional_headers": {}}, 4401, "unauthenticated"),
+        ("", {"additional_headers": {"Authorization": "Bearer x.y.z"}}, 4401, "invalid-token"),
+        ("", {"origin": "https://evil.example"}, 4403, "forbidden"),
+        ("?after=-1", {}, 4400, "malformed-request"),
+        ("?after=nine", {}, 4400, "malformed-request"),
+        ("?after=10000", {}, 4409, "after-beyond-end"),
+    ],
+)
+async def test_a_refusal_says_why_then_closes_with_its_code(
+    server: Api, query: str, options: dict[str, Any], code: int, kind: str
+) -> None:
+    run = server.execute(SHORT)
+    async with watching(server, run["id"], query, **options) as socket:
+        found, closed = await frames(socket)
+
+    assert closed == code
+    assert [(frame["type"], frame["problem"]["type"]) for frame in found] == [("error", f"/problems/{kind}")]
+
+
+async def test_another_owners_run_a_missing_one_and_no_run_id_look_alike(server: Api) -> None:
+    run = server.execute(SHORT)
+    stranger = {"additional_headers": {"Authorization": f"Bearer {server.token(STRANGER)}"}}
+    answers = []
+    for run_id in (run["id"], str(uuid4()), "nonsense"):
+        async with watching(server, run_id, **stranger) as socket:
+            found, code = await frames(socket)
+        answers.append((code, found[0]["problem"]["type"], found[0]["problem"]["title"]))
+
+    assert set(answers) == {(4404, "/problems/run-not-found", "No such run")}
+
+
+async def test_a_ping_is_answered_and_anything_else_ignored(server: Api) -> None:
+    run = server.start(server.publish(chain(node("d", "core.delay", {"duration": 1}))))
+    async with watching(server, run["id"]) as socket:
+        for message in ("nonsense", '{"type": 5}', "[]", '{"type":"ping"}'):
+            await socket.send(message)
+        found, code = await frames(socket)
+
+    assert [frame for frame in found if frame["type"] == "pong"] == [{"type": "pong"}]
+    assert code == 1000
+
+
+async def test_a_message_that_is_too_large_ends_the_connection(server: Api) -> None:
+    run = server.start(server.publish(chain(node("d", "core.delay", {"duration": 1}))))
+    async with watching(server, run["id"]) as socket:
+        await socket.send("x" * 5000)
+        _, code = await frames(socket)
+
+    assert code == 1009
+
+
+async def test_doubled_stale_and_foreign_messages_change_nothing(server: Api, services: dict[str, str]) -> None:
+    run = server.start(server.publish(LONG))
+    with Redis.from_url(services["REDIS_URL"]) as redis:
+        async with watching(server, run["id"], "?after=0") as socket:
+            collecting = asyncio.create_task(frames(socket))
+            while not collecting.done():
+                for first, last in ((1, 3), (2, 2), (9000, 9001)):
+                    message = {"first": first, "last": last, "is_final": False, "frames": []}
+                    redis.publish(f"run:{run['id']}", msgspec.json.encode(message))
+                await asyncio.sleep(0.01)
+            (_, *events), code = await collecting
+
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert (events[-1]["event"], code) == ("run.completed", 1000)
+
+
+async def test_a_flushed_redis_whose_connections_are_cut_loses_no_event(server: Api, services: dict[str, str]) -> None:
+    run = server.start(server.publish(LONG))
+    with Redis.from_url(services["REDIS_URL"]) as redis:
+        async with watching(server, run["id"], "?after=0") as socket:
+            collecting = asyncio.create_task(frames(socket))
+            for _ in range(5):
+                redis.flushall()
+                for kind in ("normal", "pubsub"):
+                    redis.client_kill_filter(_type=kind, skipme=True)
+                await asyncio.sleep(0.1)
+            (_, *events), code = await collecting
+
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert (events[-1]["event"], code) == ("run.completed", 1000)
+
+
+async def test_many_watchers_of_one_run_see_the_same(server: Api) -> None:
+    run = server.start(server.publish(LONG))
+
+    async def watch() -> list[int]:
+        async with watching(server, run["id"], "?after=0") as socket:
+            (_, *events), _ = await frames(socket)
+        return [event["seq"] for event in events]
+
+    seen = await asyncio.gather(*(watch() for _ in range(20)))
+
+    assert len({tuple(each) for each in seen}) == 1
+    assert seen[0] == list(range(1, len(seen[0]) + 1))

@@ -1,0 +1,123 @@
+"""A running Stepwire for the tests: real servers, real processes, real HTTP."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from stepwire.auth.tokens import mint
+
+OWNER, STRANGER = UUID(int=1), UUID(int=2)
+PATIENCE_SECONDS = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE_SECONDS) -> Any:
+    """Poll a condition until it holds, and give what it says; the tests' only way to wait for something unannounced."""
+    deadline = time.monotonic() + patience
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not happen within {patience} s")
+        time.sleep(0.02)
+    return found
+
+
+class Process:
+    """One ``stepwire`` command, with its output in a file."""
+
+    def __init__(self, command: str, environment: Mapping[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "stepwire", command],
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=output,
+                cwd=log.parent,
+            )
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait(30)
+
+    def stop(self) -> int:
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(60)
+
+
+class Api:
+    """A client of an API, with the calls that every test makes."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        self.url = url
+        self.secret = secret
+        self.http = self.client()
+
+    def token(self, owner: UUID = OWNER) -> str:
+        return mint(self.secret, owner, lifetime_seconds=3600, now=time.time())
+
+    def client(self, owner: UUID = OWNER) -> httpx.Client:
+        return httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {self.token(owner)}"}, timeout=30, trust_env=False
+        )
+
+    def is_ready(self) -> bool:
+        try:
+            return self.http.get("/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def create(self, definition: dict[str, Any], **values: Any) -> dict[str, Any]:
+        response = self.http.post("/api/v1/workflows", json={"name": "Test", "definition": definition, **values})
+        assert response.status_code == 201, response.text
+        return dict(response.json())
+
+    def publish(self, definition: dict[str, Any], **values: Any) -> str:
+        workflow_id = str(self.create(definition, **values)["id"])
+        response = self.http.post(f"/api/v1/workflows/{workflow_id}/publish")
+        assert response.status_code == 200, response.text
+        return workflow_id
+
+    def start(self, workflow_id: str, value: Any = None, **headers: str) -> dict[str, Any]:
+        response = self.http.post(f"/api/v1/workflows/{workflow_id}/run", json={"input": value or {}}, headers=headers)
+        assert response.status_code in (200, 201), response.text
+        return dict(response.json())
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        return dict(self.http.get(f"/api/v1/runs/{run_id}").json())
+
+    def finished(self, run_id: str) -> dict[str, Any]:
+        """The run, once it is over."""
+
+        def look() -> dict[str, Any] | None:
+            run = self.run(run_id)
+            return run if run["status"] in ("completed", "failed", "cancelled") else None
+
+        return dict(until(look, f"the end of run {run_id}"))
+
+    def execute(self, definition: dict[str, Any], value: Any = None) -> dict[str, Any]:
+        """Create, publish and run a definition; the finished run."""
+        return self.finished(self.start(self.publish(definition), value)["id"])
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        after: int | None = 0
+        while after is not None:
+            part = self.http.get(f"/api/v1/runs/{run_id}/events", params={"after": after}).json()
+            found.extend(part["items"])
+            after = part["next_after"]
+        return found
