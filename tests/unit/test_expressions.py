@@ -395,6 +395,8 @@ HOSTILE = {
     "bytes that grow tenfold": ("[b'" + "a" * 1000 + "']" + f".map(a, {CHAIN})" * 5, {}),
     "a result that shares its parts": ("[[1]]" + ".map(a, [a,a,a,a,a,a,a,a,a,a])" * 8, {}),
     "a comparison of shared parts": ("[[1]]" + ".map(a, [a,a,a,a,a,a,a,a,a,a])" * 8 + ".map(a, a == a)", {}),
+    "half a million lists to measure": ("input.list.exists(i, size(i) == 9)", {"list": [[[]]] * 250_000}),
+    "a large value a few times": ("[input.list, input.list, input.list, input.list, input.list]", {"list": [1] * 500_000}),
     "a large value many times over": ("[" + ",".join(["input.list"] * 200) + "]", {"list": [1] * 100_000}),
     "a search for a long text": ("input.a.contains(input.b)", {"a": "a" * 1_000_000, "b": "a" * 500_000 + "b"}),
     "a large regex": ("input.a.matches('(a{0,1000})(a{0,1000})(a{0,1000})b')", {"a": "a" * 260_000}),

@@ -54,6 +54,7 @@ class LineDisplay:
         self.progress = Progress()
         self._out = out
         self._zone = zone  # None: the machine's
+        self._is_cut_off = False
 
     def __enter__(self) -> Self:
         return self
@@ -65,13 +66,22 @@ class LineDisplay:
         match frame:
             case Snapshot():
                 self.progress.begin(frame)
+                self._connection(datetime.now(UTC), None)
             case Event():
                 step = self.progress.take(frame)
                 self._line(frame.at, self._run(frame) if step is None else self._step(frame, step))
             case Quiet():
                 self._line(datetime.now(UTC), self._quiet())
             case Disconnected(reason=reason):
-                self._line(datetime.now(UTC), f"the connection is {clean(reason)}; connecting again")
+                self._connection(datetime.now(UTC), reason)
+
+    def _connection(self, at: datetime, trouble: str | None) -> None:
+        """Said once when it goes and once when it is back, not with every try between."""
+        if trouble is not None and not self._is_cut_off:
+            self._line(at, f"the connection is {clean(trouble)}; connecting again")
+        elif trouble is None and self._is_cut_off:
+            self._line(at, "connected again")
+        self._is_cut_off = trouble is not None
 
     def _line(self, at: datetime, text: str | None) -> None:
         if text is not None:
@@ -152,7 +162,7 @@ class TableDisplay:
         steps = list(self.progress.steps.items())
         room = max(self._console.height - 4, 5)
         shown = steps if len(steps) <= room else _urgent(steps, room - 1)
-        table = Table.grid(padding=(0, 2))
+        table = Table.grid(padding=(0, 2), expand=True)  # so that the notes give way, not the names
         for column in range(4):
             table.add_column(no_wrap=True, justify="right" if column == 3 else "left")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)

@@ -23,10 +23,10 @@ MAX_OPTIONAL_MACROS = 4  # each doubles the expression that it is called on, at 
 OPTIONAL_MACROS = frozenset({"optMap", "optFlatMap"})
 
 _ITERATIONS = 10_000  # CEL's own budget for one evaluation
-_CHEAP_ROOTS = 8
+_CHEAP_ROOTS = 4
 _NODE, _CELL, _CALL, _PIECE = 100, 16, 2_000, 1_000
 _CONVERSION = 25  # of the result to Python and then JSON, per unit of weight
-_MEASURE, _MEASURE_PART = 1_000, 150  # of taking the size of a list or map; of each of its parts
+_MEASURE, _MEASURE_PART = 1_500, 150  # of taking the size of a list or map; of each of its parts
 _VISIT = 3_000  # of this estimate itself, which goes through a loop's body twice
 _UNICODE_CLASS, _UNICODE_PATTERN = 200_000, 40_000_000  # to compile one of ``\\pL``'s kind; at most
 _LOOPS = frozenset({"map", "filter", "all", "exists", "exists_one", "existsOne"})
