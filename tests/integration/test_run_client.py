@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import json
 import os
 import select
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from stack import Api
 from stepwire.cli import main
 from stepwire.client.display import LineDisplay
 from stepwire.client.errors import CouldNotStart
@@ -271,11 +273,11 @@ class Ended:
     err: str
 
 
-async def run_there(server: Any, *arguments: str, url: str | None = None, stdin: str = "", token: str = "") -> Ended:
+async def run_there(server: Api, *arguments: str, url: str | None = None, stdin: str = "", token: str = "") -> Ended:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "stepwire", "run", *arguments, "--url", url or server.url,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "STEPWIRE_TOKEN": token or server.token},
+        env={**os.environ, "STEPWIRE_TOKEN": token or server.token()},
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
     assert process.returncode is not None
@@ -290,7 +292,7 @@ def test_an_example_is_valid_as_it_is(example: Any) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
-async def test_an_example_completes_and_makes_its_calls(server: Any, example: Any) -> None:
+async def test_an_example_completes_and_makes_its_calls(server: Api, example: Any) -> None:
     given = json.loads((HERE / "inputs" / f"{example.input}.json").read_text())
 
     with running_service() as service:
@@ -303,7 +305,7 @@ async def test_an_example_completes_and_makes_its_calls(server: Any, example: An
     assert isinstance(json.loads(ended.out), dict)
 
 
-async def test_a_failed_run_is_exit_code_1_and_names_the_step(server: Any, tmp_path: Path) -> None:
+async def test_a_failed_run_is_exit_code_1_and_names_the_step(server: Api, tmp_path: Path) -> None:
     ended = await run_there(server, str(write(tmp_path, "f.json", FAILING)))
 
     assert ended.code == 1
@@ -311,7 +313,7 @@ async def test_a_failed_run_is_exit_code_1_and_names_the_step(server: Any, tmp_p
     assert ended.out == ""
 
 
-async def test_an_invalid_definition_is_exit_code_2_with_every_issue_at_its_place(server: Any, tmp_path: Path) -> None:
+async def test_an_invalid_definition_is_exit_code_2_with_every_issue_at_its_place(server: Api, tmp_path: Path) -> None:
     ended = await run_there(server, str(write(tmp_path, "i.json", INVALID)))
 
     assert ended.code == 2
@@ -319,7 +321,7 @@ async def test_an_invalid_definition_is_exit_code_2_with_every_issue_at_its_plac
         assert f"\n  {place}" in ended.err
 
 
-async def test_an_input_that_does_not_fit_is_exit_code_2(server: Any, tmp_path: Path) -> None:
+async def test_an_input_that_does_not_fit_is_exit_code_2(server: Api, tmp_path: Path) -> None:
     schema = {"type": "object", "required": ["n"]}
     file = write(tmp_path, "w.json", {"name": "w", "definition": GRAPH, "input_schema": schema})
 
@@ -329,14 +331,14 @@ async def test_an_input_that_does_not_fit_is_exit_code_2(server: Any, tmp_path: 
     assert "'n' is a required property" in ended.err
 
 
-async def test_a_refused_token_is_exit_code_2(server: Any, graph_file: Path) -> None:
+async def test_a_refused_token_is_exit_code_2(server: Api, graph_file: Path) -> None:
     ended = await run_there(server, str(graph_file), token="not.a.token")
 
     assert ended.code == 2
     assert "refuses the token" in ended.err
 
 
-async def test_the_same_idempotency_key_shows_the_first_run_again(server: Any, graph_file: Path) -> None:
+async def test_the_same_idempotency_key_shows_the_first_run_again(server: Api, graph_file: Path) -> None:
     key = ("--idempotency-key", f"run-client-{os.urandom(8).hex()}")
 
     first = await run_there(server, str(graph_file), *key)
@@ -348,10 +350,10 @@ async def test_the_same_idempotency_key_shows_the_first_run_again(server: Any, g
     assert first.err.split()[1] == again.err.split()[1]
 
 
-async def test_a_connection_that_breaks_loses_and_doubles_nothing(server: Any, tmp_path: Path) -> None:
+async def test_a_connection_that_breaks_loses_and_doubles_nothing(server: Api, tmp_path: Path) -> None:
     names = [f"s{number}" for number in range(30)]
     nodes = [{"id": name, "type": "core.delay", "data": {"config": {"duration": 0.05}}} for name in names]
-    edges = [{"id": a + b, "source": a, "target": b} for a, b in zip(names, names[1:], strict=False)]
+    edges = [{"id": a + b, "source": a, "target": b} for a, b in itertools.pairwise(names)]
     file = write(tmp_path, "chain.json", {"nodes": nodes, "edges": edges})
 
     with cutting_proxy(server.url, after_bytes=4000, cuts=3) as url:

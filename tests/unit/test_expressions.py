@@ -460,6 +460,7 @@ def test_an_expression_has_at_most_4_kib_counted_in_bytes():
         ("input.l.map(x, x.name).join(', ')", {"l": [{"name": "abcdef"}] * 2500}),
         ("input.s.contains('needle') || input.s.matches('a.*b')", {"s": "hay " * 60_000}),
         ("input.l.exists(x, x == -1)", {"l": [1] * 9_900}),
+        ("input.l.map(x, size(input.l))", {"l": ["x" * 100] * 3000}),
     ],
 )  # fmt: skip
 def test_ordinary_work_on_ordinary_data_is_done(source, data):

@@ -177,7 +177,7 @@ class _Estimate:
             return self._select(values[0], key)
         if name in _CHOICES:
             return _widest(self.size(value) for value in (values[1:] if name == "_?_:_" else values)) or _SCALAR
-        if name in self._calls and len(values) > (name != "join"):
+        if name in self._calls:
             return self._calls[name](values, times)
         sizes = [self.size(value) for value in values]
         weight = sum(size.weight for size in sizes) * (2 if name == "base64.encode" else 1)
