@@ -416,12 +416,12 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_expression_is_refused_before_it_is_evaluated(name):
     source, data = HOSTILE[name]
-    started = time.perf_counter()
+    started = time.process_time()
 
     message = reason(f"{{{{ {source} }}}}", data)
 
     assert "could take too much memory or time" in message
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -434,12 +434,12 @@ def test_a_hostile_expression_is_refused_before_it_is_evaluated(name):
     ],
 )
 def test_an_expression_too_complex_to_compile_is_an_issue(source):
-    started = time.perf_counter()
+    started = time.process_time()
 
     [issue] = issues_of("{{ " + source + " }}")
 
     assert issue.code == "expression-too-complex"
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 2
 
 
 def test_an_expression_has_at_most_4_kib_counted_in_bytes():

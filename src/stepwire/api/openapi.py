@@ -41,6 +41,7 @@ def openapi_config() -> OpenAPIConfig:
         version=__version__,
         description="Draw, publish, run and watch workflows. Errors are RFC 9457 problem documents.",
         path="/docs",
+        use_handler_docstrings=True,
         security=[{"bearer": []}],
         components=Components(
             security_schemes={

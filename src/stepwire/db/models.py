@@ -75,8 +75,8 @@ class Run(Base):
     status: Mapped[str]
     trigger_type: Mapped[str]
     trigger: Mapped[dict[str, Any] | None]
-    input: Mapped[Any]
-    output: Mapped[Any]
+    input: Mapped[Any] = mapped_column(nullable=True)
+    output: Mapped[Any] = mapped_column(nullable=True)
     error: Mapped[dict[str, Any] | None]
     seq: Mapped[int]
     fence: Mapped[int] = mapped_column(server_default=text("0"))
@@ -117,9 +117,9 @@ class StepRun(Base):
     status: Mapped[str]
     attempt: Mapped[int]
     position: Mapped[int | None]
-    handles: Mapped[Any]
-    input: Mapped[Any]
-    output: Mapped[Any]
+    handles: Mapped[Any] = mapped_column(nullable=True)
+    input: Mapped[Any] = mapped_column(nullable=True)
+    output: Mapped[Any] = mapped_column(nullable=True)
     error: Mapped[dict[str, Any] | None]
     due_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]

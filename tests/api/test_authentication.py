@@ -1,0 +1,136 @@
+"""Nothing works without a token, and nobody sees what is another's."""
+
+import base64
+import json
+import time
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from factories import chain, node
+from jose import jws
+from stack import OWNER, STRANGER, Api
+
+from stepwire.auth.tokens import InvalidToken, TokenVerifier, mint
+
+SECRET = "a secret of more than thirty-two characters"
+CLAIMS: dict[str, Any] = {"sub": str(OWNER), "aud": "authenticated", "role": "authenticated", "exp": 2_000_000_000}
+NOW = 1_900_000_000.0
+
+
+def signed(claims: dict[str, Any], secret: str = SECRET, **headers: Any) -> str:
+    return str(jws.sign(claims, secret, algorithm="HS256", headers=headers or None))
+
+
+def unsigned(claims: dict[str, Any], algorithm: str) -> str:
+    parts = [json.dumps(part).encode() for part in ({"alg": algorithm, "typ": "JWT"}, claims)]
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
+
+
+def verifier(supabase_url: str | None = None) -> TokenVerifier:
+    return TokenVerifier(SECRET, supabase_url, clock=lambda: NOW)
+
+
+def test_a_good_token_names_its_owner() -> None:
+    assert verifier().verify(signed(CLAIMS)).owner == OWNER
+    assert verifier().verify(signed(CLAIMS | {"aud": ["other", "authenticated"]}, kid="any")).owner == OWNER
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "a.b.c",
+        "é.é.é",
+        "x" * 9000,
+        signed(CLAIMS, "another secret of more than thirty-two chars"),
+        unsigned(CLAIMS, "none"),
+        unsigned(CLAIMS, "HS256"),
+        str(jws.sign(CLAIMS, SECRET, algorithm="HS384")),
+        signed(CLAIMS, crit=["exp"]),
+        signed(CLAIMS | {"exp": NOW - 61}),
+        signed(CLAIMS | {"exp": str(int(NOW) + 100)}),
+        signed({name: value for name, value in CLAIMS.items() if name != "exp"}),
+        signed(CLAIMS | {"nbf": NOW + 61}),
+        signed(CLAIMS | {"aud": "other"}),
+        signed(CLAIMS | {"role": "anon"}),
+        signed(CLAIMS | {"role": "service_role"}),
+        signed(CLAIMS | {"sub": "not a uuid"}),
+        signed({name: value for name, value in CLAIMS.items() if name != "sub"}),
+    ],
+)
+def test_a_bad_token_is_refused(token: str) -> None:
+    with pytest.raises(InvalidToken):
+        verifier().verify(token)
+
+
+def test_the_issuer_is_checked_where_it_is_known() -> None:
+    good = signed(CLAIMS | {"iss": "https://project.supabase.co/auth/v1"})
+
+    assert verifier("https://project.supabase.co").verify(good).owner == OWNER
+    with pytest.raises(InvalidToken):
+        verifier("https://other.supabase.co").verify(good)
+
+
+def test_a_token_that_was_believed_once_still_expires() -> None:
+    now = [NOW]
+    keeping = TokenVerifier(SECRET, None, clock=lambda: now[0])
+    token = mint(SECRET, OWNER, lifetime_seconds=100, now=NOW)
+    keeping.verify(token)
+    now[0] += 161
+
+    with pytest.raises(InvalidToken):
+        keeping.verify(token)
+
+
+def test_no_route_answers_without_a_token(server: Api) -> None:
+    document = httpx.get(f"{server.url}/docs/openapi.json", trust_env=False).json()
+    routes = [
+        (path, method) for path, item in document["paths"].items() for method in item if not path.startswith("/health")
+    ]
+
+    assert len(routes) >= 12
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        for path, method in routes:
+            url = path.replace("{workflow_id}", str(uuid4())).replace("{run_id}", str(uuid4()))
+            missing = client.request(method, url)
+            wrong = client.request(method, url, headers={"Authorization": "Bearer x.y.z"})
+            assert (missing.status_code, missing.headers["www-authenticate"]) == (401, "Bearer"), (path, method)
+            assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
+
+
+def test_health_and_documents_need_none(server: Api) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        for path in ("/health", "/health/ready", "/docs", "/docs/openapi.json"):
+            assert client.get(path).status_code == 200, path
+
+
+def test_another_owners_resources_look_exactly_like_missing_ones(server: Api) -> None:
+    workflow_id = server.publish(chain(node("a", "core.log", {})))
+    run = server.finished(server.start(workflow_id)["id"])
+    absent = str(UUID(int=int(time.time())))
+    with server.client(STRANGER) as stranger:
+        for method, path in (
+            ("GET", "/workflows/{w}"), ("PUT", "/workflows/{w}"), ("POST", "/workflows/{w}/publish"),
+            ("POST", "/workflows/{w}/validate"), ("POST", "/workflows/{w}/run"), ("GET", "/runs/{r}"),
+            ("GET", "/runs/{r}/steps"), ("GET", "/runs/{r}/events"),
+        ):  # fmt: skip
+            body = {} if method != "GET" else None
+            theirs = stranger.request(method, "/api/v1" + path.format(w=workflow_id, r=run["id"]), json=body)
+            missing = stranger.request(method, "/api/v1" + path.format(w=absent, r=absent), json=body)
+            assert theirs.status_code == missing.status_code == 404, (method, path)
+            known = (workflow_id, run["id"])
+            said = [text.replace(known[0], absent).replace(known[1], absent) for text in (theirs.text, missing.text)]
+            assert said[0] == said[1]
+        assert stranger.get(f"/api/v1/runs?workflow_id={workflow_id}").json()["total"] == 0
+
+
+def test_one_owners_idempotency_key_is_not_anothers(server: Api) -> None:
+    body, key = {"name": "Mine"}, {"X-Idempotency-Key": "shared"}
+    with server.client(STRANGER) as stranger:
+        mine, theirs = (client.post("/api/v1/workflows", json=body, headers=key) for client in (server.http, stranger))
+
+    assert (mine.status_code, theirs.status_code) == (201, 201)
+    assert mine.json()["id"] != theirs.json()["id"]

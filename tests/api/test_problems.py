@@ -1,0 +1,160 @@
+"""Every error is a problem document that says what to do, and none is a fault of the server."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stack import Api
+
+import stepwire.api
+
+WORKFLOWS = "/api/v1/workflows"
+JSON = {"Content-Type": "application/json"}
+
+
+def _deep(levels: int) -> bytes:
+    return b'{"name":"a","definition":{"nodes":[],"edges":[],"x":' + b"[" * levels + b"]" * levels + b"}}"
+
+
+def _with(value: bytes) -> bytes:
+    return b'{"name":"a","definition":{"nodes":[],"edges":[],"x":' + value + b"}}"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"null", 400),
+        (b"[]", 400),
+        (b"{}", 400),
+        (b'{"name":"a","other":1}', 400),
+        (b'{"name":""}', 400),
+        (b'{"name":"' + b"x" * 201 + b'"}', 400),
+        (b'{"name":"a\xff"}', 400),
+        (b'{"name":"a\\ud800"}', 400),
+        (_with(b"NaN"), 400),
+        (_with(b"1e400"), 422),
+        (_with(b"9" * 5000), 422),
+        (_deep(65), 422),
+        (_deep(30_000), 400),
+        (_deep(60), 201),
+        (_with(b"9" * 1000), 201),
+        (b'{"name":"a\\u0000b"}', 422),
+        (_with(b'"\\u0000"'), 422),
+        (_with(b'"\\\\u0000"'), 201),
+        (_with(b'"' + b"x" * (1 << 20) + b'"'), 413),
+        (b'{"name":"a","definition":{"nodes":[{"id":1}]}}', 422),
+        (b'{"name":"a","input_schema":{"type":"nope"}}', 422),
+        (b'{"name":"a","input_schema":{"$ref":"https://example.com/schema"}}', 422),
+        (b" " * (3 << 20), 413),
+    ],
+)
+def test_a_body_is_taken_or_refused_with_its_problem(server: Api, body: bytes, status: int) -> None:
+    response = server.http.post(WORKFLOWS, content=body, headers=JSON)
+
+    assert response.status_code == status, response.text[:500]
+    if status >= 400:
+        check_problem(response.json(), response.headers["content-type"], status, WORKFLOWS)
+
+
+def check_problem(problem: dict[str, object], content_type: str, status: int, path: str) -> None:
+    assert content_type == "application/problem+json"
+    assert (problem["status"], problem["instance"]) == (status, path)
+    assert str(problem["type"]).startswith("/problems/")
+    assert len(str(problem["detail"])) > 5
+    assert problem["title"]
+    for secret in ("Traceback", "SELECT", "asyncpg", "/site-packages/", ".py"):
+        assert secret not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("PATCH", WORKFLOWS, 405),
+        ("GET", "/api/v1/nothing", 404),
+        ("GET", f"{WORKFLOWS}/not-an-id", 404),
+        ("GET", f"{WORKFLOWS}?page=0", 400),
+        ("GET", f"{WORKFLOWS}?per_page=201", 400),
+        ("GET", f"{WORKFLOWS}?cursor=nonsense", 400),
+        ("GET", f"{WORKFLOWS}?status=nonsense", 400),
+        ("GET", f"{WORKFLOWS}?name=%00", 422),
+        ("GET", "/api/v1/runs?since=yesterday", 400),
+        ("GET", "/api/v1/runs?status=completed&status=nonsense", 400),
+        ("GET", "/api/v1/runs/00000000-0000-0000-0000-000000000000/events?limit=1001", 400),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_with_its_problem(
+    server: Api, method: str, path: str, status: int
+) -> None:
+    response = server.http.request(method, path)
+
+    assert response.status_code == status
+    check_problem(response.json(), response.headers["content-type"], status, path.partition("?")[0])
+
+
+def test_a_body_that_is_not_json_by_its_own_word_is_refused(server: Api) -> None:
+    response = server.http.post(WORKFLOWS, content=b'{"name":"a"}', headers={"Content-Type": "text/plain"})
+
+    check_problem(response.json(), response.headers["content-type"], 415, WORKFLOWS)
+
+
+def test_a_body_without_a_length_is_limited_all_the_same(server: Api) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" " * 50_000
+
+    assert server.http.post(WORKFLOWS, content=endless(), headers=JSON).status_code == 413
+
+
+def test_a_request_id_is_taken_over_or_made(server: Api) -> None:
+    assert server.http.get("/health", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
+    assert len(server.http.get("/health", headers={"X-Request-ID": "no good"}).headers["x-request-id"]) == 32
+
+
+def test_a_page_of_an_allowed_origin_may_read_the_answers(server: Api) -> None:
+    allowed = server.http.get(WORKFLOWS, headers={"Origin": "http://localhost:5173"})
+    foreign = server.http.get(WORKFLOWS, headers={"Origin": "https://evil.example"})
+    preflight = server.http.options(
+        WORKFLOWS, headers={"Origin": "http://localhost:5173", "Access-Control-Request-Method": "PUT"}
+    )
+
+    assert allowed.headers["access-control-allow-origin"] == "http://localhost:5173"
+    assert "ETag" in allowed.headers["access-control-expose-headers"]
+    assert "access-control-allow-origin" not in foreign.headers
+    assert "Origin" in foreign.headers["vary"]
+    assert "PUT" in preflight.headers["access-control-allow-methods"]
+
+
+def test_the_documentation_loads_nothing_from_elsewhere(server: Api) -> None:
+    page = server.http.get("/docs").text
+    links = [part.split('"')[0] for part in page.split('src="')[1:] + page.split('href="')[1:]]
+
+    assert links
+    for link in links:
+        assert link.startswith("/docs/assets/"), link
+        assert server.http.get(link).status_code == 200, link
+
+
+def test_every_operation_has_a_name_and_says_its_problems(server: Api) -> None:
+    document = server.http.get("/docs/openapi.json").json()
+    operations = {
+        (path, method): operation for path, item in document["paths"].items() for method, operation in item.items()
+    }
+    names = [operation["operationId"] for operation in operations.values()]
+
+    assert document["openapi"].startswith("3.1")
+    assert len(set(names)) == len(names)
+    for (path, _), operation in operations.items():
+        assert operation["description"] or operation["summary"]
+        if path.startswith("/api/"):
+            assert {"400", "401"} <= set(operation["responses"]), path
+
+
+def test_a_route_handler_is_short_and_calls_a_service() -> None:
+    for file in Path(str(stepwire.api.__file__)).parent.glob("*.py"):
+        for item in ast.walk(ast.parse(file.read_text())):
+            if isinstance(item, ast.AsyncFunctionDef) and item.decorator_list and item.end_lineno is not None:
+                lines = item.end_lineno - item.body[0].lineno + 1
+                assert lines < 20, f"{file.name}: {item.name} has {lines} lines"

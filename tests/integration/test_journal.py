@@ -1,0 +1,172 @@
+"""The hot statements: who may write, who may claim, and what a repeat does."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from stepwire.db import journal
+from stepwire.db.journal import ClaimedRun, Entry, JournalEvent, JournalStep, NewRun
+from stepwire.db.migrate import migrate
+from stepwire.db.pool import Pool, open_pool
+from stepwire.engine.model import RunState, StepState
+
+OWNER = UUID(int=77)
+LEASE = timedelta(seconds=30)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def pool(services: dict[str, str]) -> AsyncIterator[Pool]:
+    """A database of its own, so that no worker takes the runs."""
+    name = f"journal_{uuid7().hex}"
+    url = services["DATABASE_URL"]
+    async with open_pool(url, size=1) as maintenance:
+        await maintenance.execute(f"CREATE DATABASE {name}")
+    own = url.replace("/stepwire?", f"/{name}?")
+    await asyncio.to_thread(migrate, own)
+    async with open_pool(own, size=4) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def workflow_id(pool: Pool) -> UUID:
+    return await add_workflow(pool, "published")
+
+
+async def add_workflow(pool: Pool, status: str) -> UUID:
+    workflow_id = uuid7()
+    await pool.execute(
+        "INSERT INTO workflow (id, owner_id, line_id, version, name, status, definition, operation)"
+        " VALUES ($1, $2, $1, 1, 'x', $3, '{}', 'create')",
+        workflow_id, OWNER, status,
+    )  # fmt: skip
+    return workflow_id
+
+
+def new_run(workflow_id: UUID, **values: Any) -> NewRun:
+    known: dict[str, Any] = {
+        "id": uuid7(), "owner_id": OWNER, "workflow_id": workflow_id, "workflow_version": 1, "trigger_type": "manual",
+        "trigger": None, "input": '{"n":1}', "queued": "{}",
+    }  # fmt: skip
+    return NewRun(**known | values)
+
+
+def entry(run: ClaimedRun, known_seq: int = 1, **values: Any) -> Entry:
+    step = StepState(status="completed", attempt=1, output={"x": 1.5}, position=0, handles=("default",))
+    known: dict[str, Any] = {
+        "run_id": run.id, "fence": run.fence, "known_seq": known_seq, "state": RunState(status="running"),
+        "events": [JournalEvent(known_seq + 1, "step.completed", "a", '{"attempt":1}', NOW)],
+        "steps": [JournalStep("a", "core.log", step)],
+    }  # fmt: skip
+    return Entry(**known | values)
+
+
+async def claim(pool: Pool, worker: str = "w", limit: int = 10, lease: timedelta = LEASE) -> list[ClaimedRun]:
+    return await journal.claim(pool, worker=worker, limit=limit, lease=lease)
+
+
+async def seqs(pool: Pool, run_id: UUID) -> list[int]:
+    return [row["seq"] for row in await pool.fetch("SELECT seq FROM run_event WHERE run_id = $1 ORDER BY seq", run_id)]
+
+
+async def test_an_accepted_run_has_its_first_event_and_is_due(pool: Pool, workflow_id: UUID) -> None:
+    run = new_run(workflow_id)
+    accepted = await journal.accept(pool, [run])
+    (claimed,) = await claim(pool)
+
+    assert list(accepted) == [run.id]
+    assert await seqs(pool, run.id) == [1]
+    assert (claimed.id, claimed.input, claimed.seq, claimed.fence) == (run.id, {"n": 1}, 1, 1)
+
+
+async def test_a_key_is_good_for_one_run_also_within_one_group(pool: Pool, workflow_id: UUID) -> None:
+    runs = [new_run(workflow_id, idempotency_key="k") for _ in range(3)]
+    other = new_run(workflow_id, idempotency_key="k", trigger_type="webhook")
+
+    assert len(await journal.accept(pool, runs)) == 1
+    assert await journal.accept(pool, runs) == {}
+    assert list(await journal.accept(pool, [other])) == [other.id], "other triggers have name spaces of their own"
+
+
+@pytest.mark.parametrize("status", ["draft", "archived"])
+async def test_a_workflow_that_is_not_published_takes_no_run(pool: Pool, status: str) -> None:
+    assert await journal.accept(pool, [new_run(await add_workflow(pool, status))]) == {}
+
+
+async def test_a_leased_run_is_nobody_elses_until_the_lease_lapses(pool: Pool, workflow_id: UUID) -> None:
+    await journal.accept(pool, [new_run(workflow_id)])
+    (first,) = await claim(pool)
+    assert await claim(pool, "other") == []
+    await pool.execute("UPDATE run SET lease_until = now() - interval '1 second'")
+    (second,) = await claim(pool, "other")
+
+    assert (second.id, second.fence) == (first.id, first.fence + 1)
+
+
+async def test_a_driver_that_was_overtaken_changes_nothing(pool: Pool, workflow_id: UUID) -> None:
+    await journal.accept(pool, [new_run(workflow_id)])
+    (late,) = await claim(pool, lease=timedelta(0))
+    (current,) = await claim(pool, "other")
+
+    assert await journal.append(pool, [entry(late)]) == {}
+    assert await journal.renew(pool, [(late.id, late.fence)], LEASE) == set()
+    assert await pool.fetchval("SELECT count(*) FROM step_run") == 0
+    assert await seqs(pool, late.id) == [1]
+    assert await journal.append(pool, [entry(current)]) == {current.id: False}
+    assert await seqs(pool, late.id) == [1, 2]
+
+
+async def test_a_repeated_write_changes_nothing(pool: Pool, workflow_id: UUID) -> None:
+    await journal.accept(pool, [new_run(workflow_id)])
+    (run,) = await claim(pool)
+    first = await journal.append(pool, [entry(run)])
+    again = await journal.append(pool, [entry(run)])
+
+    assert (first, again) == ({run.id: False}, {})
+    assert await seqs(pool, run.id) == [1, 2]
+
+
+async def test_a_late_write_never_touches_a_run_that_has_ended(pool: Pool, workflow_id: UUID) -> None:
+    await journal.accept(pool, [new_run(workflow_id)])
+    (run,) = await claim(pool)
+    await pool.execute("UPDATE run SET status = 'cancelled'")
+
+    assert await journal.append(pool, [entry(run)]) == {}
+    assert await pool.fetchval("SELECT status FROM run") == "cancelled"
+
+
+async def test_a_released_run_is_due_when_it_says(pool: Pool, workflow_id: UUID) -> None:
+    await journal.accept(pool, [new_run(workflow_id)])
+    (run,) = await claim(pool)
+    await journal.append(pool, [entry(run, is_released=True, wake_at=datetime.now(UTC) + timedelta(hours=1))])
+    assert await claim(pool) == []
+    await pool.execute("UPDATE run SET wake_at = now()")
+    (again,) = await claim(pool)
+    state = await journal.load(pool, again)
+
+    assert (again.seq, again.fence) == (2, 2)
+    assert (state.status, state.settled, state.started) == ("running", 1, 1)
+    assert state.step("a").output == {"x": 1.5}
+
+
+async def test_a_wish_to_cancel_is_seen_at_the_next_write(pool: Pool, workflow_id: UUID) -> None:
+    await journal.accept(pool, [new_run(workflow_id)])
+    (run,) = await claim(pool)
+    await pool.execute("UPDATE run SET cancel_requested_at = now()")
+
+    assert await journal.append(pool, [entry(run)]) == {run.id: True}
+
+
+async def test_json_comes_back_as_it_was_written(pool: Pool, workflow_id: UUID) -> None:
+    text = '{"z":1.0,"a":-0.0,"big":123456789012345678901234567890,"e":1e22}'
+    await journal.accept(pool, [new_run(workflow_id, input=text)])
+    stored = await pool.fetchval("SELECT input FROM run")
+
+    assert stored == text
+    assert json.loads(stored) == (await claim(pool))[0].input
