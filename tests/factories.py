@@ -1,6 +1,7 @@
 """Small builders of definitions and plans, and a strategy that draws any plan."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
@@ -50,7 +51,7 @@ def definition(nodes: list[dict[str, Any]], edges: list[dict[str, Any]] | None =
 def chain(*nodes: dict[str, Any]) -> dict[str, Any]:
     """The nodes, each joined to the next one by a default edge."""
     return definition(
-        list(nodes), [edge(one["id"], other["id"]) for one, other in zip(nodes, nodes[1:], strict=False)]
+        list(nodes), [edge(one["id"], other["id"]) for one, other in pairwise(nodes)]
     )  # fmt: skip
 
 

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from factories import chain, node
 from jose import jws
-from stack import OWNER, STRANGER, Api
 
+from factories import chain, node
+from stack import OWNER, STRANGER, Api
 from stepwire.auth.tokens import InvalidToken, TokenVerifier, mint
 
 SECRET = "a secret of more than thirty-two characters"

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stack import Api
 
 import stepwire.api
+from stack import Api
 
 WORKFLOWS = "/api/v1/workflows"
 JSON = {"Content-Type": "application/json"}

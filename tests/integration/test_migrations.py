@@ -62,4 +62,3 @@ async def test_a_downgrade_leaves_nothing(services: dict[str, str]) -> None:
         tables = await pool.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
 
     assert {row["tablename"] for row in tables} == {"alembic_version"}
-

@@ -356,7 +356,7 @@ async def test_a_connection_that_breaks_loses_and_doubles_nothing(server: Api, t
     edges = [{"id": a + b, "source": a, "target": b} for a, b in itertools.pairwise(names)]
     file = write(tmp_path, "chain.json", {"nodes": nodes, "edges": edges})
 
-    with cutting_proxy(server.url, after_bytes=4000, cuts=3) as url:
+    with cutting_proxy(server.url, after_bytes=800, cuts=3) as url:
         ended = await run_there(server, str(file), url=url)
 
     assert ended.code == 0, ended.err
