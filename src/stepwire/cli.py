@@ -10,13 +10,12 @@ from uuid import UUID
 
 from stepwire import __version__
 from stepwire.errors import Misconfigured, StepwireError
-from stepwire.settings import Settings, load_settings
+from stepwire.settings import EMBEDDED_OWNER, Settings, load_settings
 
 # Commands import what they need when they run: `token` need not wait for what `api` loads.
 # ruff: noqa: PLC0415
 
 EX_CONFIG = 78  # sysexits.h: whoever supervises should not try again
-EXAMPLE_OWNER = UUID("00000000-0000-4000-8000-000000000001")
 DAY_SECONDS = 86_400
 
 
@@ -38,10 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def serve(settings: Settings, _: argparse.Namespace) -> int:
     """Start everything: the embedded servers that no URL replaces, the API and one worker."""
     from stepwire.db.migrate import migrate as apply_migrations
+    from stepwire.embedded.parent import exit_with_parent
     from stepwire.embedded.supervisor import Supervisor
     from stepwire.log import configure_logging
 
     configure_logging(settings)
+    exit_with_parent(settings.parent_fd)
     return Supervisor(settings.home.absolute(), settings, os.environ, apply_migrations).run()
 
 
@@ -104,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (serve, api, worker, migrate):
         _command(commands, command)
     minting = _command(commands, token)
-    minting.add_argument("--owner", type=UUID, default=EXAMPLE_OWNER, help="the token's sub (default: %(default)s)")
+    minting.add_argument("--owner", type=UUID, default=EMBEDDED_OWNER, help="the token's sub (default: %(default)s)")
     minting.add_argument("--days", type=float, default=1.0, help="how long it is good (default: %(default)s)")
     running = _command(commands, run)
     running.add_argument(

@@ -5,12 +5,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
 from stepwire.errors import Misconfigured
 
+EMBEDDED_OWNER = UUID("00000000-0000-4000-8000-000000000001")  # whom the embedded mode's own tokens speak for
 _PREFIXED = "STEPWIRE_"
 _BARE = ("database_url", "redis_url", "supabase_url", "supabase_jwt_secret")
 

@@ -22,9 +22,9 @@ import httpx
 from workloads import WORKLOADS
 
 from stepwire.auth.tokens import mint
-from stepwire.cli import EXAMPLE_OWNER
 from stepwire.embedded.home import jwt_secret
 from stepwire.embedded.postgres import EmbeddedPostgres
+from stepwire.settings import EMBEDDED_OWNER
 
 READY_SECONDS = 60
 
@@ -68,7 +68,7 @@ class Stack:
 
     @property
     def token(self) -> str:
-        return mint(jwt_secret(self.home), EXAMPLE_OWNER, lifetime_seconds=7200, now=time.time())
+        return mint(jwt_secret(self.home), EMBEDDED_OWNER, lifetime_seconds=7200, now=time.time())
 
     def own_pids(self) -> list[int]:
         """The supervisor, the API and the worker."""

@@ -1,7 +1,6 @@
 """``{{ … }}`` in a configuration: what it means, what is wrong with it and where, and how little it may cost."""
 
 import json
-import time
 from typing import Any
 
 import msgspec
@@ -416,12 +415,9 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_expression_is_refused_before_it_is_evaluated(name):
     source, data = HOSTILE[name]
-    started = time.process_time()
-
     message = reason(f"{{{{ {source} }}}}", data)
 
     assert "could take too much memory or time" in message
-    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -434,12 +430,9 @@ def test_a_hostile_expression_is_refused_before_it_is_evaluated(name):
     ],
 )
 def test_an_expression_too_complex_to_compile_is_an_issue(source):
-    started = time.process_time()
-
     [issue] = issues_of("{{ " + source + " }}")
 
     assert issue.code == "expression-too-complex"
-    assert time.process_time() - started < 2
 
 
 def test_an_expression_has_at_most_4_kib_counted_in_bytes():

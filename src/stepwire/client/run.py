@@ -25,10 +25,9 @@ from stepwire.client.progress import clean
 from stepwire.client.reading import read_job
 from stepwire.client.stream import RunStream
 from stepwire.embedded.home import jwt_secret
-from stepwire.settings import Settings
+from stepwire.settings import EMBEDDED_OWNER, Settings
 
 COMPLETED, NOT_COMPLETED, NOT_STARTED, OUT_OF_SIGHT, INTERRUPTED = 0, 1, 2, 3, 130
-OWNER = UUID("00000000-0000-4000-8000-000000000001")  # the one that `stepwire token` speaks for
 TOKEN_SECONDS = 3600
 FINAL_TRIES = 5
 MAX_DETAILS = 2000
@@ -137,7 +136,7 @@ def _token(settings: Settings, given: str | None, *, is_home: bool) -> Callable[
     if secret is None:
         raise CouldNotStart("A token is needed: --token, STEPWIRE_TOKEN, or SUPABASE_JWT_SECRET to sign one with.")
     url = settings.supabase_url
-    return lambda: mint(secret, OWNER, lifetime_seconds=TOKEN_SECONDS, now=time.time(), supabase_url=url)
+    return lambda: mint(secret, EMBEDDED_OWNER, lifetime_seconds=TOKEN_SECONDS, now=time.time(), supabase_url=url)
 
 
 @contextmanager

@@ -98,7 +98,7 @@ class Supervisor:
         reading, _writing = os.pipe()  # the writing end is never written to: it closes when this process ends
         children = [_Child(command, environment, reading) for command in ("api", "worker")]
         address = url_file(self._home)
-        address.write_text(f"http://{self._settings.host}:{self._settings.port}")
+        address.write_text(_url(self._settings))
         try:
             return self._watch(children, services)
         finally:
@@ -132,6 +132,11 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self._in_a_hurry = self._stopping.is_set()
         self._stopping.set()
+
+
+def _url(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
 
 
 def _revive(server: Server) -> None:

@@ -49,6 +49,11 @@ class Driver:
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._facts = self._first_facts()
 
+    @property
+    def wake_at(self) -> datetime | None:
+        """When the run, at rest, goes on by itself."""
+        return None if self.state.is_finished else self.state.next_due_at()
+
     def begin_with(self, fact: AnyFact) -> None:
         """Begin with this fact alone, instead of what the stored run says."""
         self._facts = [fact]
@@ -149,7 +154,7 @@ class Driver:
             events=stored,
             steps=[JournalStep(step_id, self._step_type(step_id), self.state.step(step_id)) for step_id in changed],
             is_released=rests,
-            wake_at=None if self.state.is_finished else self.state.next_due_at(),
+            wake_at=self.wake_at,
         )
         is_cancelled = await self._append(entry)
         if is_cancelled is None:

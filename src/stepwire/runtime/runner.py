@@ -18,6 +18,7 @@ from stepwire.definition.plan import Plan
 from stepwire.engine.facts import Abandoned
 from stepwire.engine.model import RunState
 from stepwire.errors import LeaseLost
+from stepwire.runtime.alarm import Alarm
 from stepwire.runtime.clock import now
 from stepwire.runtime.driver import Driver
 from stepwire.runtime.executor import Executor
@@ -48,6 +49,7 @@ class Runner:
         self._claiming = asyncio.Lock()
         self._is_hungry = False
         self._is_stopping = False
+        self._alarm = Alarm(self._claim_soon)
 
     async def run(self) -> None:
         """Keep the journal and the leases going until cancelled; an end of either is the end of the worker."""
@@ -92,7 +94,10 @@ class Runner:
             del self._driven[run.id]
         if self._is_hungry and not self._is_stopping:
             self._is_hungry = False
-            asyncio.create_task(self._claim_again())  # noqa: RUF006 - the lock holds it, errors are logged
+            self._claim_soon()
+
+    def _claim_soon(self) -> None:
+        self._reclaiming = asyncio.create_task(self._claim_again())
 
     async def _claim_again(self) -> None:
         try:
@@ -104,6 +109,7 @@ class Runner:
         try:
             driver = await self._driver(run)
             await driver.drive()
+            self._alarm.set(driver.wake_at)
         except LeaseLost as error:
             log.warning("%s", error)
         except asyncio.CancelledError:
