@@ -162,7 +162,9 @@ def play(
             in_flight = dict.fromkeys(run.take(WorkerLost(at=clock)), False)
             continue
         if random.random() < noise:
-            again = random.choice([*run.told, TimePassed(at=NOW)])
+            again = random.choice(
+                [fact for fact in run.told if not isinstance(fact, WorkerLost)] + [TimePassed(at=NOW)]
+            )
             assert run.take(again) == []
             continue
         due_at = run.state.next_due_at()
