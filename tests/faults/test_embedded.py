@@ -158,6 +158,15 @@ def test_a_private_folder_stays_private(tmp_path: Path) -> None:
     assert stat.S_IMODE((private / "home" / "postgres.password").stat().st_mode) == 0o600
 
 
+def test_servers_are_found_again_through_a_link(home: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(home)
+    with embedded_services(link, Settings(home=link)):
+        assert len(left_in(home)) == len(left_in(link)) > 2
+
+    assert left_in(link) == []
+
+
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     first = jwt_secret(tmp_path / "new")
 

@@ -93,6 +93,7 @@ def working_in(folder: Path) -> Iterator[int]:
     if not _PROC.exists():
         yield from _naming(folder)
         return
+    folder = folder.resolve()
     for entry in _PROC.iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
