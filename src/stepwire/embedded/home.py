@@ -86,4 +86,14 @@ def _secret(path: Path) -> str:
             pass
         finally:
             draft.unlink()
+        sync_folder(path.parent)
     return path.read_text().strip()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names durable: what was made or renamed in a folder outlives a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import threading
 import time
 
@@ -10,8 +11,16 @@ GRACE_SECONDS = 15
 
 def exit_with_parent(descriptor: int | None) -> None:
     """End this process when its parent is gone: then the pipe behind ``descriptor``, which only it can write, closes."""
-    if descriptor is not None:
+    if descriptor is not None and _is_pipe(descriptor):
         threading.Thread(target=_watch, args=(descriptor,), name="parent", daemon=True).start()
+
+
+def _is_pipe(descriptor: int) -> bool:
+    """Not so in a process that inherited the setting, but not the pipe."""
+    try:
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
 
 
 def _watch(descriptor: int) -> None:

@@ -5,6 +5,7 @@ import logging
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from stepwire.embedded.home import postgres_password
+from stepwire.embedded.home import postgres_password, sync_folder
 from stepwire.embedded.process import POLL_SECONDS, ServerProcess, ServiceFailed, end_leftovers
 from stepwire.embedded.sockets import socket_folder
 from stepwire.embedded.unprivileged import before_exec, give
@@ -20,6 +21,7 @@ from stepwire.embedded.unprivileged import before_exec, give
 log = logging.getLogger(__name__)
 NAME = "stepwire"  # of the role and of the database
 READY_SECONDS = 120  # a crash recovery may take a while
+RETRY_SECONDS = 15.0  # for helpers of a killed main process, which end by themselves, to let go of its memory
 FAST_STOP = signal.SIGINT  # PostgreSQL's "fast shutdown": open transactions are rolled back
 # Durable as PostgreSQL comes (fsync, synchronous_commit and full_page_writes on), only modest.
 SETTINGS = {
@@ -34,6 +36,10 @@ SETTINGS = {
     "log_min_messages": "warning",
     "log_timezone": "UTC",
 }
+_NOT_YET = (
+    OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+)  # fmt: skip
 
 
 class EmbeddedPostgres:
@@ -61,7 +67,7 @@ class EmbeddedPostgres:
         """Start it, whatever its last life left behind; `wait` for it afterwards.
 
         Raises:
-            ServiceFailed: the data folder cannot be made.
+            ServiceFailed: the data folder cannot be made, or a leftover does not end.
         """
         end_leftovers(self._data, FAST_STOP)
         if not self._data.exists():
@@ -71,25 +77,29 @@ class EmbeddedPostgres:
             stale.unlink(missing_ok=True)
         self._server.start()
 
-    def wait(self) -> None:
-        """Wait until it answers queries.
+    def wait(self, stopping: threading.Event) -> None:
+        """Wait until it answers queries, or until ``stopping``: recovery from a crash takes as long as it takes.
 
         Raises:
             ServiceFailed: it ended instead, or takes too long.
         """
-        deadline = time.monotonic() + READY_SECONDS
-        while not asyncio.run(self._answers()):
+        began = time.monotonic()
+        while not stopping.is_set() and not asyncio.run(self._answers()):
+            waited = time.monotonic() - began
             if not self._server.is_running:
-                raise ServiceFailed(f"PostgreSQL does not start:\n{self._server.last_words()}")
-            if time.monotonic() > deadline:
+                if waited > RETRY_SECONDS or "shared memory block" not in self._server.last_words():
+                    raise ServiceFailed(f"PostgreSQL does not start:\n{self._server.last_words()}")
+                self.start()
+            if waited > READY_SECONDS:
                 raise ServiceFailed(f"PostgreSQL is not ready after {READY_SECONDS} s:\n{self._server.last_words()}")
-            time.sleep(POLL_SECONDS)
+            stopping.wait(POLL_SECONDS)
 
     def stop(self) -> None:
         self._server.stop()
 
     def _initialise(self) -> None:
         """Make the data folder beside its place and move it there when it is whole: half a folder is never used."""
+        end_leftovers(self._draft, signal.SIGTERM)
         shutil.rmtree(self._draft, ignore_errors=True)
         give(self._draft)
         made = subprocess.run(
@@ -102,9 +112,14 @@ class EmbeddedPostgres:
         if made.returncode != 0:
             raise ServiceFailed(f"PostgreSQL's data folder cannot be made:\n{made.stderr.strip()}")
         self._draft.rename(self._data)
+        sync_folder(self._data.parent)  # before anything is stored: by its old name it would be deleted
 
     async def _answers(self) -> bool:
-        """Whether a query is answered; makes the database when it is the first."""
+        """Whether a query is answered; makes the database when it is the first.
+
+        Raises:
+            ServiceFailed: it answers that it never will.
+        """
         try:
             try:
                 connection = await self._connect(NAME)
@@ -115,8 +130,12 @@ class EmbeddedPostgres:
                 connection = await self._connect(NAME)
             await connection.fetchval("SELECT 1")
             await connection.close()
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
+        except _NOT_YET:
             return False
+        except asyncpg.InvalidAuthorizationSpecificationError as error:
+            raise ServiceFailed(f"PostgreSQL was made with another password than {self._password_file} has.") from error
+        except asyncpg.PostgresError as error:
+            raise ServiceFailed(f"PostgreSQL does not answer: {error}") from error
         return True
 
     async def _connect(self, database: str) -> "asyncpg.Connection[asyncpg.Record]":

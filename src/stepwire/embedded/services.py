@@ -1,5 +1,6 @@
 """The embedded servers, as far as no URL names others in their place."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +26,8 @@ class EmbeddedServices:
     def servers(self) -> list[Server]:
         return [server for server in (self.postgres, self.valkey) if server is not None]
 
-    def start(self) -> None:
-        """Start them side by side and wait for both.
+    def start(self, stopping: threading.Event) -> None:
+        """Start them side by side and wait for both, or until ``stopping``.
 
         Raises:
             ServiceFailed: one does not start.
@@ -34,7 +35,7 @@ class EmbeddedServices:
         for server in self.servers:
             server.start()
         for server in self.servers:
-            server.wait()
+            server.wait(stopping)
 
     def stop(self) -> None:
         for server in reversed(self.servers):
@@ -64,7 +65,7 @@ def embedded_services(home: Path, settings: Settings) -> Iterator[dict[str, str]
     with locked_home(home):
         services = EmbeddedServices(home, settings)
         try:
-            services.start()
+            services.start(threading.Event())
             yield services.environment()
         finally:
             services.stop()

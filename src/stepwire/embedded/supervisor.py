@@ -23,6 +23,29 @@ STABLE_SECONDS = 10.0
 BACKOFF_SECONDS = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
+class _Revival:
+    """When what has died is started again: soon, and later and later while it keeps dying young."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._due_at: float | None = None
+        self.started()
+
+    def started(self) -> None:
+        self._started_at = time.monotonic()
+        self._due_at = None
+
+    def is_due(self, what_happened: str) -> bool:
+        """To be asked at every look at the dead; the first time in each death decides."""
+        if self._due_at is None:
+            is_stable = time.monotonic() - self._started_at > STABLE_SECONDS
+            self._failures = 0 if is_stable else self._failures + 1
+            wait = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]
+            log.error("%s; it is started again in %g s", what_happened, wait)
+            self._due_at = time.monotonic() + wait
+        return time.monotonic() >= self._due_at
+
+
 class _Child:
     """The API or a worker: ``python -m stepwire <command>``, started again when it dies."""
 
@@ -30,13 +53,11 @@ class _Child:
         self.command = command
         self._environment = {**environment, "STEPWIRE_PARENT_FD": str(parent_pipe)}
         self._pipe = parent_pipe
-        self._failures = 0
-        self._started_at = 0.0
-        self._start_at = 0.0
+        self._revival = _Revival()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._started_at = time.monotonic()
+        self._revival.started()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "stepwire", self.command], env=self._environment, stdin=subprocess.DEVNULL,
             pass_fds=(self._pipe,), start_new_session=True,
@@ -44,23 +65,35 @@ class _Child:
 
     def look(self) -> int | None:
         """Start it again when it has died and its time has come; the exit code when that would be no use."""
-        if self.process is None:
-            if time.monotonic() >= self._start_at:
-                self.start()
-            return None
-        code = self.process.poll()
+        code = None if self.process is None else self.process.poll()
         if code is None or code == EX_CONFIG:
             return code
-        is_stable = time.monotonic() - self._started_at > STABLE_SECONDS
-        self._failures = 0 if is_stable else self._failures + 1
-        wait = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]
-        log.error("The %s process ended with %d and is started again in %g s", self.command, code, wait)
-        self.process, self._start_at = None, time.monotonic() + wait
+        if self._revival.is_due(f"The {self.command} process ended with {code}"):
+            self.start()
         return None
 
     def signal(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
+
+
+class _KeptServer:
+    """An embedded server, started again when it dies."""
+
+    def __init__(self, server: Server, stopping: threading.Event) -> None:
+        self._server = server
+        self._stopping = stopping
+        self._revival = _Revival()
+
+    def look(self) -> None:
+        if self._server.is_running or not self._revival.is_due(f"{type(self._server).__name__} has died"):
+            return
+        self._revival.started()
+        try:
+            self._server.start()
+            self._server.wait(self._stopping)
+        except ServiceFailed as error:
+            log.error("%s", error.detail)
 
 
 class Supervisor:
@@ -87,7 +120,9 @@ class Supervisor:
         with locked_home(self._home):
             services = EmbeddedServices(self._home, self._settings)
             try:
-                services.start()
+                services.start(self._stopping)
+                if self._stopping.is_set():
+                    return 0
                 told = services.environment()
                 self._migrate(self._settings.database_url or told["DATABASE_URL"])
                 return self._run_children({**self._environment, **told}, services)
@@ -108,12 +143,12 @@ class Supervisor:
             os.close(reading)
 
     def _watch(self, children: list[_Child], services: EmbeddedServices) -> int:
+        servers = [_KeptServer(server, self._stopping) for server in services.servers]
         for child in children:
             child.start()
         while not self._stopping.wait(LOOK_SECONDS):
-            for server in services.servers:
-                if not server.is_running:
-                    _revive(server)
+            for server in servers:
+                server.look()
             for child in children:
                 if (code := child.look()) is not None:
                     return code
@@ -138,11 +173,3 @@ def _url(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}"
 
-
-def _revive(server: Server) -> None:
-    log.error("%s has died and is started again", type(server).__name__)
-    try:
-        server.start()
-        server.wait()
-    except ServiceFailed as error:
-        log.error("%s", error.detail)

