@@ -3,13 +3,15 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 
 from recorder import Recorder
+from served import Served
 from stack import Api, Process, free_port, until
 from stepwire.db.migrate import migrate
 from stepwire.embedded.services import embedded_services
@@ -19,6 +21,23 @@ hypothesis_settings.register_profile(
     "stepwire", deadline=None, max_examples=150, derandomize=bool(os.environ.get("CI"))
 )
 hypothesis_settings.load_profile("stepwire")
+LAST_WORDS = 4000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes said last beside the failure of a test that uses them."""
+    report = yield
+    if report.failed:
+        for log in _logs(getattr(item, "funcargs", {})):
+            report.sections.append((f"the end of {log}", log.read_text(errors="replace")[-LAST_WORDS:]))
+    return report
+
+
+def _logs(fixtures: dict[str, Any]) -> list[Path]:
+    folders = [fixtures[name] for name in ("workplace", "tmp_path") if name in fixtures]
+    folders += [value.log.parent for value in fixtures.values() if isinstance(value, Served)]
+    return sorted({log for folder in folders for pattern in ("*.log", "home/*.log") for log in folder.glob(pattern)})
 
 
 @pytest.fixture(scope="session")

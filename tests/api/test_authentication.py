@@ -101,6 +101,47 @@ def test_no_route_answers_without_a_token(server: Api) -> None:
             assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
 
 
+@pytest.mark.parametrize(
+    ("change", "secret", "algorithm"),
+    [
+        ({"exp": 1_000_000_000}, None, "HS256"),
+        ({"nbf": 4_000_000_000}, None, "HS256"),
+        ({"aud": "other"}, None, "HS256"),
+        ({"role": "anon"}, None, "HS256"),
+        ({"role": "service_role"}, None, "HS256"),
+        ({"sub": "nobody"}, None, "HS256"),
+        ({}, SECRET, "HS256"),
+        ({}, None, "HS512"),
+        ({}, None, "none"),
+    ],
+)
+def test_the_server_believes_no_forged_or_worn_out_token(
+    server: Api, change: dict[str, Any], secret: str | None, algorithm: str
+) -> None:
+    claims = CLAIMS | {"exp": int(time.time()) + 600} | change
+    if algorithm == "none":
+        token = unsigned(claims, algorithm)
+    else:
+        token = str(jws.sign(claims, secret or server.secret, algorithm=algorithm))
+    response = httpx.get(
+        f"{server.url}/api/v1/workflows", headers={"Authorization": f"Bearer {token}"}, trust_env=False
+    )
+
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
+    assert (response.headers["content-type"], response.json()["type"]) == (
+        "application/problem+json", "/problems/invalid-token",
+    )  # fmt: skip
+
+
+def test_the_server_believes_the_token_that_the_forged_ones_differ_from(server: Api) -> None:
+    token = str(jws.sign(CLAIMS | {"exp": int(time.time()) + 600}, server.secret, algorithm="HS256"))
+    response = httpx.get(
+        f"{server.url}/api/v1/workflows", headers={"Authorization": f"bearer {token}"}, trust_env=False
+    )
+
+    assert response.status_code == 200
+
+
 def test_health_and_documents_need_none(server: Api) -> None:
     with httpx.Client(base_url=server.url, trust_env=False) as client:
         for path in ("/health", "/health/ready", "/docs", "/docs/openapi.json"):

@@ -155,6 +155,107 @@ def test_one_key_creates_one_workflow(server: Api) -> None:
     assert second.headers["idempotency-replayed"] == "true"
 
 
+def test_thirty_simultaneous_requests_with_one_key_create_one_workflow(server: Api) -> None:
+    def create(_: int) -> tuple[int, str]:
+        with server.client() as client:
+            response = client.post(
+                "/api/v1/workflows", json={"name": "Thirty"}, headers={"X-Idempotency-Key": "create-thirty"}
+            )
+        return response.status_code, response.json()["id"]
+
+    with ThreadPoolExecutor(15) as pool:
+        answers = list(pool.map(create, range(30)))
+
+    assert sorted(status for status, _ in answers) == [200] * 29 + [201]
+    assert len({workflow_id for _, workflow_id in answers}) == 1
+    assert server.http.get("/api/v1/workflows?name=Thirty").json()["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "in_body"),
+    [
+        ({"X-Idempotency-Key": "same"}, "same"),
+        ({"X-Idempotency-Key": "same", "Idempotency-Key": '"same"'}, None),
+        ({"Idempotency-Key": "same"}, '"same"'),
+        ({"X-Idempotency-Key": "!" + "x" * 253 + "~"}, None),
+        ({}, "only-in-the-body"),
+    ],
+)
+def test_a_key_counts_wherever_it_is_said(server: Api, headers: dict[str, str], in_body: str | None) -> None:
+    path, body = (
+        f"/api/v1/workflows/{server.publish(GREETING)}/run",
+        {"input": {"name": "A"}, "idempotency_key": in_body},
+    )
+    first, second = (server.http.post(path, json=body, headers=headers) for _ in range(2))
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.json()["id"] == first.json()["id"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "\u00e9", "a\tb"])
+def test_a_key_that_is_none_is_refused(server: Api, key: str) -> None:
+    path = f"/api/v1/workflows/{server.publish(GREETING)}/run"
+    in_header = server.http.post(path, json={}, headers={"X-Idempotency-Key": key.encode()})
+    in_body = server.http.post(path, json={"idempotency_key": key})
+
+    assert (in_header.status_code, in_body.status_code) == (400, 400)
+
+
+def test_the_keys_of_two_workflows_are_strangers(server: Api) -> None:
+    runs = [server.start(server.publish(GREETING), **{"X-Idempotency-Key": "both"}) for _ in range(2)]
+
+    assert runs[0]["id"] != runs[1]["id"]
+
+
+def test_what_goes_into_a_run_comes_back_as_it_was(server: Api) -> None:
+    value = {
+        "big": 123456789012345678901234567890,
+        "whole": 3.0,
+        "tiny": 5e-324,
+        "none": None,
+        "text": "\U0001f600\u2028",
+    }
+    same = node("same", "core.transform", {"values": {"text": "{{ input.text }}", "none": "{{ input.none }}"}})
+    run = server.execute(chain(node("start", "trigger.manual", {}), same), value)
+    queued = server.events(run["id"])[0]
+
+    assert run["input"] == run["context"]["input"] == queued["data"]["input"] == value
+    assert run["context"]["steps"]["start"]["output"] == value
+    assert run["output"] == {"same": {"text": value["text"], "none": None}}
+    for text in (
+        server.http.get(f"/api/v1/runs/{run['id']}").text,
+        server.http.get(f"/api/v1/runs/{run['id']}/events").text,
+    ):
+        assert '"big":123456789012345678901234567890' in text
+
+
+def test_what_was_made_says_where_it_is(server: Api) -> None:
+    made = server.http.post("/api/v1/workflows", json={"name": "Where", "definition": GREETING})
+    server.http.post(f"{made.headers['location']}/publish")
+    started = server.http.post(f"{made.headers['location']}/run", json={"input": {"name": "A"}})
+
+    assert server.http.get(made.headers["location"]).json()["id"] == made.json()["id"]
+    assert server.http.get(started.headers["location"]).json()["id"] == started.json()["id"]
+
+
+def test_runs_come_in_pages_and_by_cursor_along_their_links(server: Api) -> None:
+    workflow_id = server.publish(GREETING)
+    newest_first = [server.start(workflow_id)["id"] for _ in range(5)][::-1]
+
+    def walk(url: str) -> list[list[str]]:
+        parts = []
+        while url:
+            response = server.http.get(url)
+            parts.append([item["id"] for item in response.json()["items"]])
+            found = [part for part in response.headers.get("link", "").split(", <") if 'rel="next"' in part]
+            url = found[0].partition(">")[0].lstrip("<") if found else ""
+        return parts
+
+    expected = [newest_first[:2], newest_first[2:4], newest_first[4:]]
+    assert walk(f"/api/v1/runs?workflow_id={workflow_id}&per_page=2&page=1") == expected
+    assert walk(f"/api/v1/runs?workflow_id={workflow_id}&per_page=2&cursor=") == expected
+
+
 def test_lists_come_in_pages_and_by_cursor_newest_first(server: Api) -> None:
     with server.client(STRANGER) as client:
         made = [client.post("/api/v1/workflows", json={"name": f"List {n}"}).json()["id"] for n in range(5)]

@@ -2,7 +2,13 @@
 
 import os
 import shutil
+import signal
 import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +17,34 @@ from factories import chain, node
 from served import ENVIRONMENT, Served, kill
 from stack import Process, until
 from stepwire.embedded.home import jwt_secret, locked_home
-from stepwire.embedded.process import working_in
+from stepwire.embedded.parent import exit_with_parent
+from stepwire.embedded.process import ServiceFailed, working_in
 from stepwire.embedded.services import embedded_services
+from stepwire.embedded.sockets import socket_folder
+from stepwire.embedded.supervisor import BACKOFF_SECONDS, _Revival
+from stepwire.embedded.valkey import EmbeddedValkey
 from stepwire.settings import Settings
 
 HELLO = chain(node("hello", "core.log", {}))
+# A life that ends with SIGKILL, of whose end the kernel does not tell the servers.
+LEAVES_ORPHANS = """
+import os, signal, sys
+from pathlib import Path
+from stepwire.embedded import unprivileged
+from stepwire.embedded.services import embedded_services
+from stepwire.settings import Settings
+unprivileged._PR_SET_PDEATHSIG = 9999
+with embedded_services(home := Path(sys.argv[1]), Settings(home=home)):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+# What root in a container may not do, under Docker's defaults: above all, see where others' processes work.
+AS_IN_A_CONTAINER = """
+import ctypes, os, sys
+for capability in set(range(64)) - {0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31}:
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="about what root does")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +76,14 @@ def left_in(home: Path) -> list[int]:
     return [*working_in(home / "postgres"), *working_in(home / "valkey")]
 
 
+def is_alive(pid: int) -> bool:
+    """Whether it does anything yet: one whose parent does not ask how it ended stays listed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def comes_up(home: Path) -> None:
     """Start the servers, which raises where one does not answer, and stop them; nothing is left of them."""
     with embedded_services(home, Settings(home=home)) as environment:
@@ -59,16 +96,23 @@ def test_serve_comes_up_runs_and_leaves_nothing_behind_when_it_is_stopped(tmp_pa
     served = Served(tmp_path)
     run = served.api.execute(HELLO)
     served.api.http.close()
+    processes = served.all()
 
     assert run["status"] == "completed"
+    assert len(processes) > 4
     assert served.process.stop() == 0
+    assert [pid for pid in processes if is_alive(pid)] == []
     assert left_in(served.home) == []
 
 
 def test_killing_the_supervisor_ends_everything_and_the_next_start_goes_on(tmp_path: Path) -> None:
     served = Served(tmp_path)
-    waits = served.api.start(served.api.publish(chain(node("w", "core.delay", {"duration": 1.5}))))
+    waits = served.api.start(served.api.publish(chain(node("w", "core.delay", {"duration": 4}))))
+    steps = f"/api/v1/runs/{waits['id']}/steps"
+    until(lambda: served.api.http.get(steps).json()["items"][0]["status"] == "waiting", "the run being at rest")
+    processes = served.all()
     served.process.kill()
+    until(lambda: not any(is_alive(pid) for pid in processes), "the end of every process")
     until(lambda: not left_in(served.home), "the end of the servers")
     served.start()
     ended = served.api.finished(waits["id"])
@@ -102,19 +146,27 @@ def test_a_port_that_is_taken_is_named_with_its_setting(home: Path, tmp_path: Pa
     assert left_in(home) == []
 
 
+@pytest.fixture(scope="module")
+def kept(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A running ``stepwire serve``, to be killed in parts."""
+    folder = tmp_path_factory.mktemp("kept")
+    _copy(prepared, folder / "home")
+    served = Served(folder)
+    yield served
+    served.api.http.close()
+    assert served.process.stop() == 0
+
+
 @pytest.mark.parametrize("command", ["api", "worker"])
-def test_a_part_that_dies_is_started_again(command: str, tmp_path: Path, prepared: Path) -> None:
-    _copy(prepared, tmp_path / "home")
-    served = Served(tmp_path)
+def test_a_part_that_dies_is_started_again(command: str, kept: Served) -> None:
+    served = kept
     before = served.child(command)
     kill(before)
     until(lambda: served.child(command) != before, "a new process")
     until(served.api.is_ready, "the API being ready again")
     run = served.api.execute(HELLO)
-    served.api.http.close()
 
     assert run["status"] == "completed"
-    assert served.process.stop() == 0
 
 
 def test_half_a_data_folder_is_never_used(tmp_path: Path) -> None:
@@ -142,8 +194,8 @@ def test_what_valkey_cannot_read_is_put_aside(home: Path) -> None:
     assert [path.name for path in home.iterdir() if path.name.startswith("valkey.2")]
 
 
-@pytest.mark.parametrize("name", ["with spaces and ünïcode", "long " + "x" * 120])
-def test_any_path_will_do(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["with spaces, commas and ünïcode", "long " + "x" * 150])
+def test_any_path_will_do(name: str, tmp_path: Path, crowded: Path) -> None:
     comes_up(tmp_path / name / "home")
 
 
@@ -173,3 +225,139 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     assert len(first) >= 43
     assert jwt_secret(tmp_path / "new") == first
     assert stat.S_IMODE((tmp_path / "new" / "jwt.secret").stat().st_mode) == 0o600
+
+
+def run_python(program: str, *arguments: str) -> int:
+    return subprocess.run([sys.executable, "-c", program, *arguments], check=False, timeout=60).returncode
+
+
+def test_orphans_are_ended_the_way_that_loses_nothing(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(home)
+    assert run_python(LEAVES_ORPHANS, str(tmp_path / "link")) == -signal.SIGKILL
+    assert len(left_in(home)) > 2
+
+    comes_up(home)
+    log = (home / "postgres.log").read_text()
+    assert log.count("database system is shut down\n") == 3
+    assert "not properly shut down" not in log
+
+
+def test_helpers_of_a_killed_postmaster_do_not_stand_in_the_way(home: Path) -> None:
+    assert run_python(LEAVES_ORPHANS, str(home)) == -signal.SIGKILL
+    kill(int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0]))
+
+    comes_up(home)
+
+
+@as_root
+def test_a_container_that_hides_where_processes_work_does_not_hide_orphans(home: Path) -> None:
+    assert run_python(AS_IN_A_CONTAINER, "-c", LEAVES_ORPHANS, str(home)) == -signal.SIGKILL
+    orphans = left_in(home)
+    again = LEAVES_ORPHANS.replace("os.kill(os.getpid(), signal.SIGKILL)", "pass")
+
+    assert run_python(AS_IN_A_CONTAINER, "-c", again, str(home)) == 0
+    assert len(orphans) > 2
+    assert left_in(home) == []
+
+
+def test_somebody_who_looks_around_in_a_data_folder_is_left_alone(home: Path) -> None:
+    with subprocess.Popen(["sleep", "60"], cwd=home / "postgres") as visitor:
+        try:
+            comes_up(home)
+            assert visitor.poll() is None
+        finally:
+            visitor.kill()
+
+
+def test_a_lost_password_is_told_as_that(home: Path) -> None:
+    (home / "postgres.password").unlink()
+
+    with pytest.raises(ServiceFailed, match=r"another password than .*postgres\.password"):
+        comes_up(home)
+    assert left_in(home) == []
+
+
+def test_what_valkey_stored_stays_in_its_place_when_it_is_not_the_reason(home: Path) -> None:
+    stored = sorted(path.name for path in (home / "valkey").rglob("*"))
+    valkey = EmbeddedValkey(home)
+    valkey._server._command.extend(["--no-such-setting", "1"])
+
+    with pytest.raises(ServiceFailed, match="no-such-setting"):
+        _start(valkey)
+    assert sorted(path.name for path in (home / "valkey").rglob("*")) == stored
+    assert [path.name for path in home.iterdir() if path.name.startswith("valkey.2")] == []
+
+
+def _start(valkey: EmbeddedValkey) -> None:
+    valkey.start()
+    valkey.wait(threading.Event())
+
+
+@pytest.fixture
+def crowded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary folder of short name, as everybody's."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield Path(folder)
+
+
+def test_a_link_in_place_of_the_folder_for_sockets_is_not_followed(crowded: Path) -> None:
+    long = crowded / ("x" * 150)
+    folder = socket_folder(long)
+    folder.rmdir()
+    (crowded / "elsewhere").mkdir()
+    (crowded / "elsewhere").chmod(0o755)
+    folder.symlink_to(crowded / "elsewhere")
+
+    with pytest.raises(ServiceFailed, match="not ours"):
+        socket_folder(long)
+    assert folder.parent == crowded
+    assert stat.S_IMODE((crowded / "elsewhere").stat().st_mode) == 0o755
+
+
+@as_root
+def test_a_folder_for_sockets_of_another_user_is_refused(crowded: Path) -> None:
+    folder = socket_folder(crowded / ("x" * 150))
+    os.chown(folder, 12345, 12345)
+
+    with pytest.raises(ServiceFailed, match="somebody else"):
+        socket_folder(crowded / ("x" * 150))
+    assert folder.stat().st_uid == 12345
+
+
+def test_serve_stops_when_it_is_told_to_while_it_starts(home: Path, tmp_path: Path) -> None:
+    process = Process("serve", ENVIRONMENT | {"STEPWIRE_HOME": str(home)}, tmp_path / "log")
+    until(lambda: left_in(home), "the servers being started")
+
+    assert process.stop() == 0
+    assert left_in(home) == []
+    assert not (home / "url").exists()
+
+
+def test_what_keeps_dying_is_started_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("stepwire.embedded.supervisor.time.monotonic", lambda: now)
+    revival, waits = _Revival(), []
+    for _ in range(7):
+        died_at = now
+        while not revival.is_due("It died"):
+            now += 0.1
+        waits.append(now - died_at)
+        revival.started()
+    now += 60
+    died_at = now
+    while not revival.is_due("It died"):
+        now += 0.1
+
+    assert waits == pytest.approx([0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0], abs=0.11)
+    assert now - died_at == BACKOFF_SECONDS[0]
+
+
+def test_a_setting_inherited_without_its_pipe_ends_nobody(tmp_path: Path) -> None:
+    before = threading.active_count()
+    with (tmp_path / "file").open("w") as file:
+        exit_with_parent(file.fileno())
+    exit_with_parent(987)
+    exit_with_parent(None)
+
+    assert threading.active_count() == before

@@ -97,3 +97,48 @@ async def test_who_waits_is_let_go_when_it_ends() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_one_who_no_longer_waits_does_not_keep_the_others_from_their_answers() -> None:
+    batches: list[list[int]] = []
+    may_return = asyncio.Event()
+
+    async def write(items: Sequence[int]) -> list[int]:
+        batches.append(list(items))
+        await may_return.wait()
+        return list(items)
+
+    group = GroupCommit(write, weigh=lambda _: 1)
+    async with running(group):
+        first = asyncio.create_task(group.submit(1))
+        while not batches:
+            await asyncio.sleep(0)
+        gone, stays = (asyncio.create_task(group.submit(number)) for number in (2, 3))
+        first.cancel()
+        await asyncio.sleep(0)
+        gone.cancel()
+        may_return.set()
+        answer = await stays
+
+    assert (answer, first.cancelled(), gone.cancelled()) == (3, True, True)
+
+
+async def test_who_waits_is_let_go_also_when_it_ends_while_a_refused_batch_is_halved() -> None:
+    halved = asyncio.Event()
+
+    async def write(items: Sequence[int]) -> list[int]:
+        if len(items) == 4:
+            raise ValueError("unlucky")
+        halved.set()
+        await asyncio.Event().wait()
+        return []
+
+    group = GroupCommit(write, weigh=lambda _: 1)
+    waiting = [asyncio.create_task(group.submit(number)) for number in range(4)]
+    async with running(group):
+        await halved.wait()
+    _, left = await asyncio.wait(waiting, timeout=5)
+    for task in left:
+        task.cancel()
+
+    assert left == set()

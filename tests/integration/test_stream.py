@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from factories import chain, node
-from stack import STRANGER, Api
+from stack import OWNER, STRANGER, Api
+from stepwire.auth.tokens import LEEWAY_SECONDS, mint
+from stepwire.db.pool import open_pool
 
 SHORT = chain(node("a", "core.log", {}), node("b", "core.delay", {"duration": 0.3}), node("c", "core.log", {}))
 LONG = chain(*(node(f"d{number}", "core.delay", {"duration": 0.05}) for number in range(20)))
@@ -82,6 +85,52 @@ async def test_a_browser_sends_its_token_as_a_sub_protocol(server: Api) -> None:
         _, code = await frames(socket)
 
     assert code == 1000
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+async def test_who_comes_late_gets_what_it_has_not_seen(server: Api, after: int) -> None:
+    run = server.execute(SHORT)
+    async with watching(server, run["id"], f"?after={after}") as socket:
+        (snapshot, *events), code = await frames(socket)
+
+    assert (snapshot["run_status"], code) == ("completed", 1000)
+    assert events == [{"type": "event", **event} for event in server.events(run["id"])[after:]]
+    assert snapshot["seq"] == events[-1]["seq"]
+
+
+async def test_a_token_that_runs_out_while_it_is_used_ends_the_stream(server: Api) -> None:
+    run = server.start(server.publish(chain(node("d", "core.delay", {"duration": 60}))))
+    left = 2 - LEEWAY_SECONDS  # seconds until it is over, those of leeway taken off
+    token = mint(server.secret, OWNER, lifetime_seconds=left, now=time.time())
+    async with watching(server, run["id"], additional_headers={"Authorization": f"Bearer {token}"}) as socket:
+        (snapshot, *_, last), code = await frames(socket)
+
+    assert (snapshot["type"], last["type"], code) == ("snapshot", "error", 4401)
+    assert (last["problem"]["type"], last["problem"]["status"]) == ("/problems/unauthenticated", 401)
+
+
+async def test_a_database_that_goes_away_while_a_stream_opens_means_try_again(
+    server: Api, services: dict[str, str]
+) -> None:
+    unread = server.publish(SHORT)  # the API has not read it yet: it was never run
+    run = server.execute(SHORT)
+    async with open_pool(services["DATABASE_URL"], size=2) as pool:
+        await pool.execute("UPDATE run SET workflow_id = $1 WHERE id = $2", unread, run["id"])
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE workflow IN ACCESS EXCLUSIVE MODE")
+            collecting = asyncio.create_task(opened(server, run["id"]))
+            cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'workflow'::regclass AND NOT granted"
+            while not collecting.done():
+                await pool.fetch(cut)
+                await asyncio.sleep(0.02)
+        found, code = await collecting
+
+    assert (found, code) == ([], 1012)
+
+
+async def opened(server: Api, run_id: str) -> tuple[list[dict[str, Any]], int]:
+    async with watching(server, run_id) as socket:
+        return await frames(socket)
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,10 @@ async def watch_run(
             check_origin(socket, settings)
             session = authenticate(socket, protocols, verifier)
             frames = await stream.open(stack, session.owner, _run_id(run_id), _after(socket))
-        except StepwireError as error:
+        except tuple(CODES) as error:
             await refuse(socket, error)
             return
-        except Exception:
+        except Exception:  # the database is away, say, which is no reason to stay away
             log.exception("A stream could not be opened")
             await socket.close(code=GOING_AWAY, reason="try again")
             return

@@ -81,7 +81,7 @@ def _issue(extra: Mapping[str, Any]) -> Issue:
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     detail = str(error.detail)
     if error.status_code == HTTPStatus.BAD_REQUEST and "out of range" in detail:  # msgspec's word for such a number
-        return _answer(_problem(request, 422, f"A number cannot be kept as it is: {detail}."))
+        return _ours(request, errors.Unacceptable(f"A number cannot be kept as it is: {detail}."))
     return _answer(_problem(request, error.status_code, detail), error.headers)
 
 

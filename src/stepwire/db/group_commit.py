@@ -63,6 +63,7 @@ class GroupCommit(Generic[Item, Answer]):
 
     async def run(self) -> None:
         """Flush until cancelled. The process is useless without this task: whoever starts it must watch it."""
+        batch: list[tuple[Item, asyncio.Future[Answer]]] = []
         try:
             while True:
                 await self._has_items.wait()
@@ -72,7 +73,7 @@ class GroupCommit(Generic[Item, Answer]):
                     self._has_items.clear()
                 await self._flush(batch)
         finally:
-            for _, answer in self._waiting:
+            for _, answer in (*batch, *self._waiting):  # those that have their answer keep it
                 answer.cancel()
 
     def _next_count(self) -> int:
@@ -88,10 +89,6 @@ class GroupCommit(Generic[Item, Answer]):
         """Store a batch; one that the database refuses is halved until the bad item is alone."""
         try:
             answers = await self._write_until_it_works([item for item, _ in batch])
-        except asyncio.CancelledError:
-            for _, waiting in batch:
-                waiting.cancel()
-            raise
         except Exception as error:
             if len(batch) == 1:
                 log.exception("An item cannot be stored")

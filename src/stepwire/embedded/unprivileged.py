@@ -58,7 +58,9 @@ def give_open(descriptor: int, folder: Path) -> None:
         if (owner := owner_of_servers()) is not None and os.fstat(descriptor).st_uid != owner[0]:
             os.fchown(descriptor, *owner)
     except OSError as error:
-        raise ServiceFailed(f"{folder} cannot become the servers' own ({error.strerror}); run as another user.") from error
+        raise ServiceFailed(
+            f"{folder} cannot become the servers' own ({error.strerror}); run as another user."
+        ) from error
 
 
 def before_exec(death_signal: signal.Signals) -> Callable[[], None]:
