@@ -82,7 +82,10 @@ class Runner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if held:
-            await journal.release(self._pool, held)
+            try:
+                await journal.release(self._pool, held)
+            except Exception:
+                log.exception("Leases could not be handed back; they lapse")
 
     def _start(self, run: ClaimedRun) -> None:
         task = asyncio.create_task(self._drive(run), name=f"run {run.id}")
