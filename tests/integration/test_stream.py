@@ -203,6 +203,25 @@ async def test_doubled_stale_and_foreign_messages_change_nothing(server: Api, se
     assert (events[-1]["event"], code) == ("run.completed", 1000)
 
 
+async def test_of_a_message_that_overlaps_what_was_seen_only_the_new_is_passed_on(
+    server: Api, services: dict[str, str]
+) -> None:
+    run = server.start(server.publish(chain(node("d", "core.delay", {"duration": 60}))))
+    seen: list[dict[str, Any]] = []
+    async with asyncio.timeout(30), watching(server, run["id"], "?after=0") as socket:
+        while not seen or seen[-1].get("event") != "step.waiting":
+            seen.append(json.loads(await socket.recv()))
+        following = seen[-1] | {"seq": len(seen)}
+        message = {"first": 1, "last": len(seen), "is_final": False, "frames": [*seen[1:], following]}
+        with Redis.from_url(services["REDIS_URL"]) as redis:
+            redis.publish(f"run:{run['id']}", msgspec.json.encode(message))
+        passed_on = json.loads(await socket.recv())
+        await socket.send('{"type":"ping"}')
+        after_that = json.loads(await socket.recv())
+
+    assert (passed_on, after_that) == (following, {"type": "pong"})
+
+
 async def test_a_flushed_redis_whose_connections_are_cut_loses_no_event(server: Api, services: dict[str, str]) -> None:
     run = server.start(server.publish(LONG))
     with Redis.from_url(services["REDIS_URL"]) as redis:
