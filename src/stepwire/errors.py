@@ -110,6 +110,26 @@ class WorkflowNotDraft(Conflict):
     kind, title = "workflow-not-draft", "Workflow is not a draft"
 
 
+class WorkflowNotDeletable(Malformed):
+    kind, title = "workflow-not-deletable", "Only drafts can be deleted"
+
+
+class RunFinished(Conflict):
+    kind, title = "run-finished", "The run has ended"
+
+
+class RunNotFailed(Conflict):
+    kind, title = "run-not-failed", "The run has not failed"
+
+
+class RunNotPaused(Conflict):
+    kind, title = "run-not-paused", "The run is not paused"
+
+
+class StepNotWaiting(Conflict):
+    kind, title = "step-not-waiting", "The step does not wait for anybody"
+
+
 class InvalidDefinition(Unacceptable):
     kind, title = "invalid-definition", "The definition has errors"
 

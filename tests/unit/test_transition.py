@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import reduce
 from itertools import pairwise
@@ -25,6 +25,7 @@ from stepwire.engine.events import (
     RunCompleted,
     RunFailed,
     RunQueued,
+    RunRetried,
     RunStarted,
     StepCancelled,
     StepCompleted,
@@ -47,6 +48,7 @@ from stepwire.engine.facts import (
     AttemptWaits,
     Begin,
     CancelRequested,
+    TakenUp,
     TimePassed,
     WorkerLost,
 )
@@ -149,10 +151,21 @@ def play(
 ) -> Run:
     """Play a run to its end: reports in any order, with a part of ``noise``: old reports, early timers, lost workers."""
     run = Run(plan_of(raw))
+    orders = run.take(Begin(at=NOW, trigger_type=trigger_type))
+    return go_on(run, orders, behaviours, random, noise=noise, losses=losses)
+
+
+def go_on(
+    run: Run,
+    orders: list[tuple[str, int]],
+    behaviours: dict[str, Behaviour],
+    random: Random,
+    *,
+    noise: float = 0.0,
+    losses: int = 0,
+) -> Run:
     clock = NOW
-    in_flight: dict[tuple[str, int], bool] = dict.fromkeys(
-        run.take(Begin(at=clock, trigger_type=trigger_type)), False
-    )  # whether the attempt has started
+    in_flight: dict[tuple[str, int], bool] = dict.fromkeys(orders, False)  # whether the attempt has started
     for _ in range(2000):
         if run.state.is_finished:
             return run
@@ -287,6 +300,57 @@ def test_a_lost_worker_changes_no_outcome(scenario: Any, random: Random) -> None
     if not expected.unanswered:
         assert run.statuses == expected.statuses
         assert run.state.output == expected.output
+
+
+@given(scenarios(may_retry=False), SHUFFLES, st.booleans())
+def test_a_retried_run_ends_as_if_its_failed_steps_had_worked_at_once(
+    scenario: Any, random: Random, begins_lost: bool
+) -> None:
+    raw, behaviours, trigger_type = scenario
+    run = play(*scenario, random)
+    if run.state.status != "failed":
+        return
+    renewed = renewable(run.state)
+    finished = {each for each in run.plan.steps if each not in renewed}
+    healed = behaviours | {each: replace(behaviours[each], fails=False) for each in renewed}
+    expected = reference(raw, healed, trigger_type)
+
+    retry(run, renewed)
+    took_up = len(run.journal)
+    orders = run.take(*([WorkerLost(at=NOW)] if begins_lost else []), TakenUp(at=NOW, trigger_type=trigger_type))
+    assert run.take(TakenUp(at=NOW, trigger_type=trigger_type)) == [], "nothing is decided twice"
+    go_on(run, orders, healed, random, noise=0.2)
+
+    assert run.state.status == "completed"
+    assert run.statuses == expected.statuses
+    assert run.state.output == expected.output
+    assert not finished & {step_id_of(event) for event in run.journal[took_up:]}
+    assert reduce(apply, map(through_json, run.journal), RunState()) == run.state
+
+
+def test_a_run_that_never_began_begins_when_it_is_retried() -> None:
+    run = Run(plan_of(chain(node("a"), node("b"))))
+    run.take(Abandoned(at=NOW, code="plan-unavailable", message="No plan."))
+
+    retry(run, renewable(run.state))
+
+    assert run.state == RunState()
+
+
+def renewable(state: RunState) -> set[str]:
+    """The steps that a retry makes new: those that failed the run, and those that were cancelled for it."""
+    return {
+        step_id
+        for step_id, step in state.steps.items()
+        if step.status == "cancelled" or (step.status == "failed" and not step.handles)
+    }
+
+
+def retry(run: Run, step_ids: set[str]) -> None:
+    event = RunRetried(at=NOW, step_ids=tuple(sorted(step_ids)))
+    run.journal.append(event)
+    run.state = apply(run.state, event)
+    run.told.clear()  # a new driver has the run, under a new fence: what the old one knew reaches nobody
 
 
 @given(scenarios(), SHUFFLES)
@@ -547,6 +611,7 @@ EVENTS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     RunCompleted: {"at": AT, "output": st.dictionaries(st.text(), JSON, max_size=3)},
     RunFailed: {"at": AT, "error": ERRORS, "failed_step_id": st.none() | st.text()},
     RunCancelled: {"at": AT},
+    RunRetried: {"at": AT, "step_ids": st.lists(st.text(), max_size=3).map(tuple)},
     StepScheduled: {**ATTEMPT, "step_type": st.text()},
     StepStarted: {**ATTEMPT, "input": JSON},
     StepRetrying: {**ATTEMPT, "error": ERRORS, "next_attempt_at": AT},

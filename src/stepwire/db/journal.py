@@ -46,7 +46,7 @@ RETURNING run.id, owner_id, workflow_id, workflow_version, status, trigger_type,
 _RENEW = """
 UPDATE run SET lease_until = now() + $3 FROM unnest($1::uuid[], $2::int[]) AS held(id, fence)
 WHERE run.id = held.id AND run.fence = held.fence AND run.lease_until IS NOT NULL
-RETURNING run.id
+RETURNING run.id, run.cancel_requested_at IS NOT NULL AS is_cancel_requested
 """
 
 _RELEASE = """
@@ -66,7 +66,9 @@ WITH written AS (
     UPDATE run SET
         seq = u.seq, status = u.status, output = u.output, error = u.error, started_at = u.started_at,
         completed_at = u.completed_at,
-        wake_at = CASE WHEN u.is_released THEN u.wake_at ELSE run.wake_at END,
+        wake_at = CASE WHEN NOT u.is_released THEN run.wake_at
+                       WHEN run.cancel_requested_at IS NOT NULL AND u.completed_at IS NULL THEN now()
+                       ELSE u.wake_at END,
         lease_until = CASE WHEN u.is_released THEN NULL ELSE run.lease_until END,
         leased_by = CASE WHEN u.is_released THEN NULL ELSE run.leased_by END
     FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6::json[], $7::json[], $8::timestamptz[],
@@ -184,10 +186,14 @@ async def claim(pool: Pool, *, worker: str, limit: int, lease: timedelta) -> lis
     ]
 
 
-async def renew(pool: Pool, held: Sequence[tuple[UUID, int]], lease: timedelta) -> set[UUID]:
-    """Prolong leases, given as (run id, fence), in one statement; the answer names those that are still ours."""
+async def renew(pool: Pool, held: Sequence[tuple[UUID, int]], lease: timedelta) -> dict[UUID, bool]:
+    """Prolong leases, given as (run id, fence), in one statement.
+
+    Returns:
+        Run id to whether its cancellation was asked for, of those that are still ours.
+    """
     ids, fences = [run_id for run_id, _ in held], [fence for _, fence in held]
-    return {record["id"] for record in await pool.fetch(_RENEW, ids, fences, lease)}
+    return {record["id"]: record["is_cancel_requested"] for record in await pool.fetch(_RENEW, ids, fences, lease)}
 
 
 async def release(pool: Pool, held: Sequence[tuple[UUID, int]]) -> None:

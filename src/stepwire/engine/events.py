@@ -60,6 +60,13 @@ class RunCancelled(Event, frozen=True, kw_only=True):
     name: ClassVar[str] = "run.cancelled"
 
 
+class RunRetried(Event, frozen=True, kw_only=True):
+    """The failed run was taken up again: ``step_ids``, those that failed it and those it cancelled, are as new."""
+
+    name: ClassVar[str] = "run.retried"
+    step_ids: tuple[str, ...] = ()
+
+
 class StepScheduled(StepEvent, frozen=True, kw_only=True):
     """The step was decided: it runs, as attempt ``attempt``."""
 
@@ -130,6 +137,7 @@ AnyEvent = (
     | RunCompleted
     | RunFailed
     | RunCancelled
+    | RunRetried
     | StepScheduled
     | StepStarted
     | StepRetrying

@@ -18,6 +18,12 @@ class Begin(Fact, frozen=True, kw_only=True):
     trigger_type: TriggerType
 
 
+class TakenUp(Fact, frozen=True, kw_only=True):
+    """A worker took up a run that had begun before; steps that a retry made new are decided again."""
+
+    trigger_type: TriggerType
+
+
 class AttemptStarted(Fact, frozen=True, kw_only=True):
     """The attempt's configuration is evaluated and it is about to begin."""
 
@@ -76,6 +82,7 @@ class Abandoned(Fact, frozen=True, kw_only=True):
 
 AnyFact = (
     Begin
+    | TakenUp
     | AttemptStarted
     | AttemptCompleted
     | AttemptFailed

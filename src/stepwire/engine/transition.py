@@ -5,7 +5,7 @@ late, twice and in any order.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, assert_never
 
@@ -19,9 +19,11 @@ from stepwire.engine.events import (
     RunCompleted,
     RunFailed,
     RunQueued,
+    RunRetried,
     RunStarted,
     StepCancelled,
     StepCompleted,
+    StepEvent,
     StepFailed,
     StepRetrying,
     StepScheduled,
@@ -38,6 +40,7 @@ from stepwire.engine.facts import (
     AttemptWaits,
     Begin,
     CancelRequested,
+    TakenUp,
     TimePassed,
     WorkerLost,
 )
@@ -94,6 +97,8 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             return msgspec.structs.replace(state, status="failed", error=error, completed_at=at)
         case RunCancelled(at=at):
             return msgspec.structs.replace(state, status="cancelled", completed_at=at)
+        case RunRetried(step_ids=step_ids):
+            return _renew(state, step_ids)
         case _:
             assert_never(event)
 
@@ -109,6 +114,8 @@ def advance(plan: Plan, state: RunState, facts: Iterable[AnyFact]) -> Advance:
         for decided in decide(plan, state, fact):
             if state.is_finished:
                 break
+            if isinstance(fact, TakenUp) and not _is_pending(state, decided):
+                continue  # what was decided just before led to it already
             state = apply(state, decided)
             events.append(decided)
             unfollowed.append(decided)
@@ -120,13 +127,15 @@ def advance(plan: Plan, state: RunState, facts: Iterable[AnyFact]) -> Advance:
     return Advance(state, tuple(events), tuple(commands(events)))
 
 
-def decide(plan: Plan, state: RunState, fact: AnyFact) -> list[AnyEvent]:
+def decide(plan: Plan, state: RunState, fact: AnyFact) -> Sequence[AnyEvent]:
     """The events that a fact makes by itself; none where it is about something that is over."""
     match fact:
         case Begin(at=at):
             if state.status != "queued":
                 return []
             return [RunStarted(at=at), *_begin(plan, fact)]
+        case TakenUp():
+            return list(_decide_again(plan, state, fact))
         case TimePassed(at=at):
             return [event for step_id, step in state.steps.items() for event in _go_on(plan, step_id, step, fact)]
         case WorkerLost():
@@ -142,7 +151,7 @@ def decide(plan: Plan, state: RunState, fact: AnyFact) -> list[AnyEvent]:
             assert_never(fact)
 
 
-def consequences(plan: Plan, state: RunState, event: AnyEvent) -> list[AnyEvent]:
+def consequences(plan: Plan, state: RunState, event: AnyEvent) -> Sequence[AnyEvent]:
     """What follows from an event, in a state that has it: steps decided downstream, the run's end."""
     if state.is_finished:
         return []
@@ -182,7 +191,7 @@ def commands(events: Iterable[AnyEvent]) -> Iterator[AnyCommand]:
     yield from wanted.values()
 
 
-def _begin(plan: Plan, fact: Begin) -> Iterator[AnyEvent]:
+def _begin(plan: Plan, fact: Begin | TakenUp) -> Iterator[StepScheduled | StepSkipped]:
     """Roots run at once, save the triggers that this run was not started by."""
     fired = plan.fired_triggers(fact.trigger_type)
     for step in map(plan.steps.__getitem__, plan.roots):
@@ -190,6 +199,16 @@ def _begin(plan: Plan, fact: Begin) -> Iterator[AnyEvent]:
             yield StepSkipped(at=fact.at, step_id=step.id)
         else:
             yield StepScheduled(at=fact.at, step_id=step.id, step_type=step.type, attempt=1)
+
+
+def _decide_again(plan: Plan, state: RunState, fact: TakenUp) -> Iterator[StepScheduled | StepSkipped]:
+    """Pending steps that nothing is awaited for; none in a run that was never retried."""
+    for decided in _begin(plan, fact):
+        if state.step(decided.step_id).status == "pending":
+            yield decided
+    for step in plan.steps.values():
+        if step.incoming and (decision := _decision(state, step, fact)) is not None:
+            yield decision
 
 
 def _report(
@@ -263,7 +282,9 @@ def _lose(plan: Plan, step_id: str, step: StepState, fact: WorkerLost) -> Iterat
         yield StepFailed(at=fact.at, step_id=step_id, attempt=step.attempt, error=error, handles=handles)
 
 
-def _decision(state: RunState, step: Step, cause: StepCompleted | StepFailed | StepSkipped) -> AnyEvent | None:
+def _decision(
+    state: RunState, step: Step, cause: StepCompleted | StepFailed | StepSkipped | TakenUp
+) -> StepScheduled | StepSkipped | None:
     """Whether the step runs, is skipped, or cannot be decided yet.
 
     Sources are looked at from the last one: where they settle in the drawn order, the first look finds one that has
@@ -305,6 +326,27 @@ def _with_step(state: RunState, step_id: str, step: StepState) -> RunState:
 
 def _change(state: RunState, step_id: str, **changes: Any) -> RunState:
     return _with_step(state, step_id, msgspec.structs.replace(state.step(step_id), **changes))
+
+
+def _is_pending(state: RunState, event: AnyEvent) -> bool:
+    return isinstance(event, StepEvent) and state.step(event.step_id).status == "pending"
+
+
+def _renew(state: RunState, step_ids: Iterable[str]) -> RunState:
+    """A run that ended, going on, with these steps as if nothing had happened to them."""
+    steps = state.steps
+    for step_id in step_ids:
+        steps = steps.discard(step_id)
+    return msgspec.structs.replace(
+        state,
+        status="queued" if state.started_at is None else "running",
+        steps=steps,
+        settled=sum(step.status in SETTLED for step in steps.values()),
+        started=max((step.position + 1 for step in steps.values() if step.position is not None), default=0),
+        output=None,
+        error=None,
+        completed_at=None,
+    )
 
 
 def _settle(state: RunState, step_id: str, **changes: Any) -> RunState:

@@ -16,7 +16,7 @@ from stepwire.db.journal import ClaimedRun, Entry, JournalEvent, JournalStep
 from stepwire.definition.plan import Plan
 from stepwire.engine.commands import Execute
 from stepwire.engine.events import AnyEvent, data_of, step_id_of
-from stepwire.engine.facts import Abandoned, AnyFact, Begin, CancelRequested, TimePassed, WorkerLost
+from stepwire.engine.facts import Abandoned, AnyFact, Begin, CancelRequested, TakenUp, TimePassed, WorkerLost
 from stepwire.engine.model import RunState
 from stepwire.engine.transition import advance
 from stepwire.errors import LeaseLost
@@ -80,7 +80,7 @@ class Driver:
             return [CancelRequested(at=at)]
         if self.state.status == "queued":
             return [Begin(at=at, trigger_type=self.run.trigger_type)]
-        return [WorkerLost(at=at), TimePassed(at=at)]
+        return [WorkerLost(at=at), TakenUp(at=at, trigger_type=self.run.trigger_type), TimePassed(at=at)]
 
     async def _take(self, facts: Sequence[AnyFact]) -> bool:
         """Take facts in, journal what follows, begin the effects that it orders; True when the run rests."""

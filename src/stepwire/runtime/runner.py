@@ -15,7 +15,7 @@ from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import ClaimedRun, Entry
 from stepwire.db.pool import Pool
 from stepwire.definition.plan import Plan
-from stepwire.engine.facts import Abandoned
+from stepwire.engine.facts import Abandoned, CancelRequested
 from stepwire.engine.model import RunState
 from stepwire.errors import LeaseLost
 from stepwire.runtime.alarm import Alarm
@@ -23,6 +23,7 @@ from stepwire.runtime.clock import now
 from stepwire.runtime.driver import Driver
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans, PlanUnavailable
+from stepwire.signals.cancel import hear_cancels
 from stepwire.signals.live import Announcement, announce
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Runner:
         self._slots = slots
         self._lease = timedelta(seconds=lease_seconds)
         self._driven: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
+        self._drivers: dict[UUID, Driver] = {}
         self._entries = GroupCommit(self._write, weigh=_weight)
         self._announcements: list[tuple[UUID, Announcement]] = []
         self._telling: asyncio.Task[None] | None = None
@@ -56,6 +58,7 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._entries.run())
             group.create_task(self._keep_leases())
+            group.create_task(hear_cancels(self._redis, self.cancel))
 
     async def drive_due(self) -> None:
         """Claim what is due and drive it, until nothing is due or no slot is free."""
@@ -70,6 +73,11 @@ class Runner:
                     self._start(run)
                 if len(claimed) < limit:
                     return
+
+    def cancel(self, run_id: UUID) -> None:
+        """Stop what a run has in flight, if it is in this worker's hands; its cancellation is stored already."""
+        if (driver := self._drivers.get(run_id)) is not None:
+            driver.tell(CancelRequested(at=now()))
 
     async def stop(self, grace_seconds: float) -> None:
         """Claim no more, let what is in flight end, then hand the rest back."""
@@ -110,8 +118,12 @@ class Runner:
 
     async def _drive(self, run: ClaimedRun) -> None:
         try:
-            driver = await self._driver(run)
-            await driver.drive()
+            driver = self._drivers[run.id] = await self._driver(run)
+            try:
+                await driver.drive()
+            finally:
+                if self._drivers.get(run.id) is driver:
+                    del self._drivers[run.id]
             self._alarm.set(driver.wake_at)
         except LeaseLost as error:
             log.warning("%s", error)
@@ -170,6 +182,9 @@ class Runner:
             if run_id not in kept and current is not None and current[0] == fence:
                 log.warning("The lease on run %s was lost", run_id)
                 current[1].cancel()
+        for run_id, is_cancel_requested in kept.items():
+            if is_cancel_requested:
+                self.cancel(run_id)
 
 
 def _weight(entry: Entry) -> int:
