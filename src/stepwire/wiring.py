@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,16 +14,20 @@ from litestar.di import Provide
 from litestar.params import Parameter
 
 from stepwire.api.paging import provide_paging
-from stepwire.auth.tokens import TokenVerifier
+from stepwire.api.prefer import provide_wait
+from stepwire.auth.tokens import Session, TokenVerifier
 from stepwire.db.session import open_database
 from stepwire.errors import Misconfigured
+from stepwire.services.control import RunControl
 from stepwire.services.health import HealthService
 from stepwire.services.idempotency import one_key
 from stepwire.services.intake import open_intake
 from stepwire.services.live import RunStream
 from stepwire.services.runs import RunService, Workflows
+from stepwire.services.tickets import TicketService
 from stepwire.services.workflows import WorkflowService
 from stepwire.settings import Settings
+from stepwire.signals.cancel import announce_cancel
 from stepwire.signals.connection import open_redis
 from stepwire.signals.live import LiveHub
 from stepwire.signals.queue import open_queue
@@ -42,6 +47,8 @@ class Services:
 
     workflows: WorkflowService
     runs: RunService
+    control: RunControl
+    tickets: TicketService
     stream: RunStream
     health: HealthService
     registry: Any
@@ -58,14 +65,18 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
         database = await stack.enter_async_context(open_database(settings.database_url))
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         registry = load_registry()
-        intake = open_intake(database.pool, Waker(redis, open_queue(redis)))
+        waker = Waker(redis, open_queue(redis))
+        intake = open_intake(database.pool, waker)
         hub = LiveHub(redis)
         tasks = {"intake": asyncio.create_task(intake.run()), "live": asyncio.create_task(hub.listen())}
         stack.push_async_callback(_cancel, tasks.values())
         workflows = Workflows(database)
+        runs = RunService(database, workflows, intake, settings.max_input_bytes)
         yield Services(
             workflows=WorkflowService(database, registry, settings.max_definition_bytes),
-            runs=RunService(database, workflows, intake, settings.max_input_bytes),
+            runs=runs,
+            control=RunControl(database.pool, runs, hub, waker.wake, partial(announce_cancel, redis)),
+            tickets=TicketService(database.pool, redis),
             stream=RunStream(database.pool, hub, workflows),
             health=HealthService(database, redis, tasks),
             registry=registry,
@@ -80,6 +91,12 @@ def provide_owner(request: Request[Any, Any, Any]) -> UUID:
     return owner
 
 
+def provide_session(request: Request[Any, Any, Any]) -> Session:
+    """Whose request it is and until when; the guard has verified it."""
+    session: Session = request.scope["user"]
+    return session
+
+
 def provide_idempotency_key(idempotency_key_header: _Key = None, standard_key: _StandardKey = None) -> str | None:
     """The key in the headers."""
     return one_key(idempotency_key_header, standard_key)
@@ -90,6 +107,8 @@ def dependencies() -> dict[str, Provide]:
     services = {name: Provide(_service(name), use_cache=True, sync_to_thread=False) for name in Services.__slots__}
     return services | {
         "owner": Provide(provide_owner, sync_to_thread=False),
+        "session": Provide(provide_session, sync_to_thread=False),
+        "wait": Provide(provide_wait, sync_to_thread=False),
         "paging": Provide(provide_paging, sync_to_thread=False),
         "idempotency_key": Provide(provide_idempotency_key, sync_to_thread=False),
     }

@@ -17,6 +17,7 @@ from stepwire.api.problems import of_error
 from stepwire.auth.tokens import LEEWAY_SECONDS, Session, TokenVerifier
 from stepwire.errors import Forbidden, Malformed, NotFound, RunNotFound, StepwireError, Unauthenticated
 from stepwire.services.live import AfterBeyondEnd, RunStream
+from stepwire.services.tickets import TicketService
 from stepwire.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,12 @@ class _ClientMessage(msgspec.Struct):
 
 @websocket("/ws/runs/{run_id:str}", opt={PUBLIC: True})
 async def watch_run(
-    socket: WebSocket[Any, Any, Any], run_id: str, stream: RunStream, verifier: TokenVerifier, settings: Settings
+    socket: WebSocket[Any, Any, Any],
+    run_id: str,
+    stream: RunStream,
+    tickets: TicketService,
+    verifier: TokenVerifier,
+    settings: Settings,
 ) -> None:
     """A snapshot first, then every later event, once, in order; 1000 after the last."""
     protocols: list[str] = socket.scope.get("subprotocols", [])
@@ -51,7 +57,7 @@ async def watch_run(
     async with AsyncExitStack() as stack:
         try:
             check_origin(socket, settings)
-            session = authenticate(socket, protocols, verifier)
+            session = await _session(socket, run_id, protocols, tickets, verifier)
             frames = await stream.open(stack, session.owner, _run_id(run_id), _after(socket))
         except tuple(CODES) as error:
             await refuse(socket, error)
@@ -114,6 +120,15 @@ async def refuse(socket: WebSocket[Any, Any, Any], error: StepwireError) -> None
     with suppress(WebSocketDisconnect, RuntimeError):
         await socket.send_data(msgspec.json.encode(frame).decode(), mode="text")
         await socket.close(code=code, reason=error.title[:100])
+
+
+async def _session(
+    socket: WebSocket[Any, Any, Any], run_id: str, protocols: list[str], tickets: TicketService, verifier: TokenVerifier
+) -> Session:
+    ticket = socket.query_params.get("ticket")
+    if ticket is not None:
+        return await tickets.redeem(ticket, _run_id(run_id))
+    return authenticate(socket, protocols, verifier)
 
 
 def authenticate(socket: WebSocket[Any, Any, Any], protocols: list[str], verifier: TokenVerifier) -> Session:

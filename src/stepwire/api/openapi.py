@@ -35,6 +35,16 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
+def made_before(
+    kind: type, description: str = "Made before, by a request with this idempotency key"
+) -> dict[int, ResponseSpec]:
+    """The 200 of a creating route."""
+    return {200: ResponseSpec(kind, description=description, generate_examples=False)}
+
+
+NOT_MODIFIED = {304: ResponseSpec(None, description="You have it already", generate_examples=False)}
+
+
 def openapi_config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Stepwire",

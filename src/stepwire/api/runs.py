@@ -5,17 +5,20 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
-from litestar.openapi import ResponseSpec
 from litestar.params import Parameter
-from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED
 
-from stepwire.api.openapi import problems
+from stepwire.api.openapi import made_before, problems
 from stepwire.api.paging import After, Limit, page_response, sequel
+from stepwire.api.prefer import applied
 from stepwire.api.schemas.common import Page, Sequel
 from stepwire.api.schemas.runs import (
     EventResponse,
+    ResumeInput,
     RunInput,
+    RunListDTO,
     RunResponse,
+    SocketTicket,
     StepRunResponse,
     event_response,
     run_response,
@@ -23,11 +26,15 @@ from stepwire.api.schemas.runs import (
     step_response,
 )
 from stepwire.api.workflows import REPLAYED
+from stepwire.auth.tokens import Session
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.model import RunStatus
+from stepwire.services.control import Ordered, RunControl
 from stepwire.services.idempotency import one_key
 from stepwire.services.paging import Paging
 from stepwire.services.runs import RunService, StartedRun
+from stepwire.services.tickets import TicketService
+from stepwire.signals.tickets import TICKET_SECONDS
 
 Statuses = Annotated[list[RunStatus] | None, Parameter(query="status", description="May be repeated")]
 Since = Annotated[datetime | None, Parameter(query="since", description="Created at or after")]
@@ -42,27 +49,29 @@ class RunController(Controller):
         "/workflows/{workflow_id:uuid}/run",
         operation_id="startRun",
         status_code=HTTP_201_CREATED,
-        responses={200: ResponseSpec(RunResponse, description="Started before", generate_examples=False)}
-        | problems(404, 409, 413, 415, 422),
+        responses=made_before(RunResponse) | problems(404, 409, 413, 415, 422),
     )
     async def start_run(
         self,
         workflow_id: UUID,
         runs: RunService,
+        control: RunControl,
         owner: UUID,
         idempotency_key: str | None,
+        wait: int | None,
         data: RunInput | None = None,
     ) -> Response[RunResponse]:
         """Start a run of a published workflow. It is stored when this answers; nothing accepted is lost."""
         body = data or RunInput()
         run = await runs.start(owner, workflow_id, body.input, one_key(idempotency_key, body.idempotency_key))
-        headers = {"Location": f"/api/v1/runs/{run.id}"}
-        if isinstance(run, StartedRun):
+        is_new = isinstance(run, StartedRun)
+        headers = {"Location": f"/api/v1/runs/{run.id}"} | ({} if is_new else REPLAYED) | applied(wait)
+        if isinstance(run, StartedRun) and wait is None:
             return Response(started_response(run), headers=headers)
-        replayed = run_response(*await runs.get(owner, run.id))
-        return Response(replayed, status_code=HTTP_200_OK, headers=headers | REPLAYED)
+        answer = run_response(*await control.settled(owner, run.id, wait or 0))
+        return Response(answer, status_code=HTTP_201_CREATED if is_new else HTTP_200_OK, headers=headers)
 
-    @get("/runs", operation_id="listRuns", responses=problems())
+    @get("/runs", operation_id="listRuns", return_dto=RunListDTO, responses=problems(422))
     async def list_runs(
         self,
         request: Request[Any, Any, Any],
@@ -104,3 +113,56 @@ class RunController(Controller):
         """List a run's events from the one after `after` on: complete, in order, without a gap."""
         events = await runs.events(owner, run_id, after=after, limit=limit)
         return sequel([event_response(event) for event in events], events[-1].seq if events else None, limit)
+
+    @post(
+        "/runs/{run_id:uuid}/resume",
+        operation_id="resumeRun",
+        status_code=HTTP_202_ACCEPTED,
+        responses=made_before(RunResponse, "Resumed before, by the same request") | problems(404, 409, 413, 415, 422),
+    )
+    async def resume_run(
+        self, run_id: UUID, data: ResumeInput, control: RunControl, owner: UUID, wait: int | None
+    ) -> Response[RunResponse]:
+        """Complete an approval step that waits, with `data` as its output, and go on."""
+        return await _ordered(control, await control.resume(owner, run_id, data.step_id, data.data), wait)
+
+    @post(
+        "/runs/{run_id:uuid}/cancel",
+        operation_id="cancelRun",
+        status_code=HTTP_202_ACCEPTED,
+        responses=made_before(RunResponse, "Cancelled before") | problems(404, 409),
+    )
+    async def cancel_run(self, run_id: UUID, control: RunControl, owner: UUID) -> Response[RunResponse]:
+        """Cancel a queued, running or paused run; steps in flight are stopped, not awaited."""
+        return await _ordered(control, await control.cancel(owner, run_id), None)
+
+    @post(
+        "/runs/{run_id:uuid}/retry",
+        operation_id="retryRun",
+        status_code=HTTP_202_ACCEPTED,
+        responses=problems(404, 409),
+    )
+    async def retry_run(
+        self, run_id: UUID, control: RunControl, owner: UUID, wait: int | None
+    ) -> Response[RunResponse]:
+        """Take a failed run up again from its failed steps; finished steps are not run again."""
+        return await _ordered(control, await control.retry(owner, run_id), wait)
+
+    @post(
+        "/runs/{run_id:uuid}/socket-ticket",
+        operation_id="createSocketTicket",
+        status_code=HTTP_201_CREATED,
+        responses=problems(404),
+    )
+    async def create_socket_ticket(self, run_id: UUID, tickets: TicketService, session: Session) -> SocketTicket:
+        """Get a ticket for `/ws/runs/{run_id}?ticket=`: good once, for 30 seconds."""
+        return SocketTicket(await tickets.issue(session, run_id), TICKET_SECONDS)
+
+
+async def _ordered(control: RunControl, ordered: Ordered, wait: int | None) -> Response[RunResponse]:
+    """202 and the run; 200 where there was nothing left to do; held until the run rests, where the client wants that."""
+    run, steps = ordered.run, ordered.steps
+    if wait is not None:
+        run, steps = await control.settled(run.owner_id, run.id, wait)
+    status = HTTP_202_ACCEPTED if ordered.is_new else HTTP_200_OK
+    return Response(run_response(run, steps), status_code=status, headers=applied(wait))

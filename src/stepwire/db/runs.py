@@ -94,6 +94,12 @@ async def snapshot(pool: Pool, owner: UUID, run_id: UUID) -> Snapshot | None:
     return Snapshot(record["workflow_id"], record["status"], record["seq"], statuses)
 
 
+async def status_of(pool: Pool, owner: UUID, run_id: UUID) -> str | None:
+    """A run's status; None where it is missing, or another owner's."""
+    status: str | None = await pool.fetchval("SELECT status FROM run WHERE id = $1 AND owner_id = $2", run_id, owner)
+    return status
+
+
 async def events_after(pool: Pool, run_id: UUID, after: int, limit: int) -> list[Any]:
     """Rows of the journal with their data as JSON text, for whoever passes it on as it is."""
     return list(await pool.fetch(_FRAMES, run_id, after, limit))

@@ -56,3 +56,9 @@ class WorkflowRepository(SQLAlchemyAsyncRepository[Workflow]):
     async def publish(self, workflow: Workflow) -> None:
         """Freeze a draft that is locked."""
         await self.change(workflow, status="published", published_at=func.now())
+
+    async def next_version(self, line_id: UUID) -> int:
+        """The version after the highest of a line; nobody else gets it before the transaction ends."""
+        await self.session.execute(select(func.pg_advisory_xact_lock(line_id.int >> 65)))
+        highest = await self.session.scalar(select(func.max(Workflow.version)).where(Workflow.line_id == line_id))
+        return (highest or 0) + 1

@@ -1,6 +1,7 @@
 """Use cases on workflows: one transaction each."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,13 +15,22 @@ from stepwire.db.workflows import WorkflowRepository
 from stepwire.definition.graph import parse
 from stepwire.definition.input_schema import InputSchema
 from stepwire.definition.validate import Checked, check
-from stepwire.errors import InvalidDefinition, Stale, WorkflowNotDraft, WorkflowNotFound
+from stepwire.errors import (
+    InvalidDefinition,
+    Stale,
+    Unavailable,
+    WorkflowNotDeletable,
+    WorkflowNotDraft,
+    WorkflowNotFound,
+    WorkflowNotPublished,
+)
 from stepwire.services.idempotency import check_same, request_hash
 from stepwire.services.limits import check_json, check_text
 from stepwire.services.paging import Paging, Part, cut, part_of
 from stepwire.steps.registry import StepRegistry
 
-CREATE = "create"
+CREATE, DUPLICATE = "create", "duplicate"
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +56,29 @@ class WorkflowService:
             IdempotencyKeyReused, InvalidDefinition, InvalidInputSchema, TooLarge, Unacceptable.
         """
         self._check(values)
-        digest = request_hash(values) if key is not None else None
-        workflow_id = uuid7()
-        workflow = Workflow(
-            id=workflow_id, owner_id=owner, line_id=workflow_id, version=1, status="draft", operation=CREATE,
-            idempotency_key=key, request_hash=digest, **values,
-        )  # fmt: skip
-        try:
-            async with self._database.session() as session:
-                await WorkflowRepository(session=session).add(workflow, auto_refresh=True)
-        except Exception as error:
-            if key is None or not _is_conflict(error):
-                raise
-            return await self._replay(owner, key, digest or b"")
-        return Made(workflow, is_new=True)
+
+        async def make(_: WorkflowRepository) -> Workflow:
+            workflow_id = uuid7()
+            return Workflow(id=workflow_id, line_id=workflow_id, version=1, **values)
+
+        return await self._make(owner, CREATE, key, values, make)
+
+    async def duplicate(self, owner: UUID, workflow_id: UUID, key: str | None) -> Made:
+        """Copy a workflow, whatever its status, as a draft: the next version of its line.
+
+        Raises:
+            WorkflowNotFound, IdempotencyKeyReused.
+        """
+
+        async def make(repository: WorkflowRepository) -> Workflow:
+            source = _found(await repository.of_owner(owner, workflow_id), workflow_id)
+            version = await repository.next_version(source.line_id)
+            return Workflow(
+                id=uuid7(), line_id=source.line_id, source_id=source.id, version=version, name=source.name,
+                description=source.description, definition=source.definition, input_schema=source.input_schema,
+            )  # fmt: skip
+
+        return await self._make(owner, DUPLICATE, key, {"workflow_id": workflow_id}, make)
 
     async def get(self, owner: UUID, workflow_id: UUID) -> Workflow:
         """Raises: WorkflowNotFound."""
@@ -86,36 +105,54 @@ class WorkflowService:
             WorkflowNotFound, WorkflowNotDraft, Stale; and as `create`.
         """
         self._check(values)
-        async with self._database.session() as session:
-            repository = WorkflowRepository(session=session)
-            workflow = _found(await repository.of_owner(owner, workflow_id, for_update=True), workflow_id)
-            if revision is not None and workflow.revision not in revision:
-                raise Stale("The workflow was changed meanwhile: read it again, then repeat the change.")
+        async with self._locked(owner, workflow_id, revision) as (repository, workflow):
             if workflow.status != "draft":
                 raise WorkflowNotDraft(f"The workflow is {workflow.status} and frozen; duplicate it to go on editing.")
             if values:
                 await repository.change(workflow, **values)
             return workflow
 
-    async def publish(self, owner: UUID, workflow_id: UUID) -> Workflow:
+    async def delete(self, owner: UUID, workflow_id: UUID, revision: set[int] | None) -> None:
+        """Delete a draft.
+
+        Raises:
+            WorkflowNotFound, WorkflowNotDeletable, Stale.
+        """
+        async with self._locked(owner, workflow_id, revision) as (repository, workflow):
+            if workflow.status != "draft":
+                advice = "archive it instead" if workflow.status == "published" else "its runs refer to it"
+                raise WorkflowNotDeletable(f"The workflow is {workflow.status}, and only drafts are deleted; {advice}.")
+            await repository.delete(workflow.id)
+
+    async def publish(self, owner: UUID, workflow_id: UUID, revision: set[int] | None) -> Workflow:
         """Freeze a draft and make it runnable; of a published one, nothing.
 
         Raises:
-            WorkflowNotFound, WorkflowNotDraft (archived), InvalidDefinition with every issue.
+            WorkflowNotFound, WorkflowNotDraft (archived), InvalidDefinition with every issue, Stale.
         """
-        async with self._database.session() as session:
-            repository = WorkflowRepository(session=session)
-            workflow = _found(await repository.of_owner(owner, workflow_id, for_update=True), workflow_id)
+        async with self._locked(owner, workflow_id, revision) as (repository, workflow):
+            if workflow.status == "archived":
+                raise WorkflowNotDraft("The workflow is archived; duplicate it to publish it again.")
+            if workflow.status == "draft":
+                checked = check(workflow.definition, self._registry)
+                if checked.issues:
+                    count = len(checked.issues)
+                    problems = "1 problem" if count == 1 else f"{count} problems"
+                    raise InvalidDefinition(f"The definition has {problems}.", issues=checked.issues)
+                await repository.publish(workflow)
+            return workflow
+
+    async def archive(self, owner: UUID, workflow_id: UUID) -> Workflow:
+        """Retire a published workflow: it takes no new runs, those that it has go on. Of an archived one, nothing.
+
+        Raises:
+            WorkflowNotFound, WorkflowNotPublished.
+        """
+        async with self._locked(owner, workflow_id, None) as (repository, workflow):
+            if workflow.status == "draft":
+                raise WorkflowNotPublished("The workflow is a draft, and only published ones are archived; delete it.")
             if workflow.status == "published":
-                return workflow
-            if workflow.status != "draft":
-                raise WorkflowNotDraft(f"The workflow is {workflow.status}; duplicate it to publish it again.")
-            checked = check(workflow.definition, self._registry)
-            if checked.issues:
-                count = len(checked.issues)
-                problems = "1 problem" if count == 1 else f"{count} problems"
-                raise InvalidDefinition(f"The definition has {problems}.", issues=checked.issues)
-            await repository.publish(workflow)
+                await repository.change(workflow, status="archived")
             return workflow
 
     async def validate(self, owner: UUID, workflow_id: UUID, definition: dict[str, Any] | None) -> Checked:
@@ -127,13 +164,50 @@ class WorkflowService:
         workflow = await self.get(owner, workflow_id)
         return check(workflow.definition if definition is None else definition, self._registry)
 
-    async def _replay(self, owner: UUID, key: str, digest: bytes) -> Made:
+    @asynccontextmanager
+    async def _locked(
+        self, owner: UUID, workflow_id: UUID, revision: set[int] | None
+    ) -> AsyncIterator[tuple[WorkflowRepository, Workflow]]:
+        """One of the owner's workflows, that nobody else changes before the transaction ends."""
         async with self._database.session() as session:
-            stored = await WorkflowRepository(session=session).by_idempotency_key(owner, CREATE, key)
-        if stored is None:  # it was a draft, and is deleted
-            raise WorkflowNotFound("The workflow that this idempotency key made was deleted meanwhile; take a new key.")
-        check_same(stored.request_hash, digest)
-        return Made(stored, is_new=False)
+            repository = WorkflowRepository(session=session)
+            workflow = _found(await repository.of_owner(owner, workflow_id, for_update=True), workflow_id)
+            if revision is not None and workflow.revision not in revision:
+                raise Stale("The workflow was changed meanwhile: read it again, then repeat the change.")
+            yield repository, workflow
+
+    async def _make(
+        self,
+        owner: UUID,
+        operation: str,
+        key: str | None,
+        request: Mapping[str, Any],
+        make: Callable[[WorkflowRepository], Awaitable[Workflow]],
+    ) -> Made:
+        """Store what ``make`` makes, or find what an earlier request with the same key made."""
+        digest = b"" if key is None else request_hash(request)
+        for _ in range(TRIES):
+            if key is not None and (earlier := await self._earlier(owner, operation, key, digest)) is not None:
+                return Made(earlier, is_new=False)
+            try:
+                async with self._database.session() as session:
+                    repository = WorkflowRepository(session=session)
+                    workflow = await make(repository)
+                    workflow.owner_id, workflow.status, workflow.operation = owner, "draft", operation
+                    workflow.idempotency_key, workflow.request_hash = key, digest or None
+                    await repository.add(workflow, auto_refresh=True)
+                return Made(workflow, is_new=True)
+            except Exception as error:
+                if key is None or not _is_conflict(error):
+                    raise
+        raise Unavailable("The workflow of this idempotency key is made and deleted all the time; try again.")
+
+    async def _earlier(self, owner: UUID, operation: str, key: str, digest: bytes) -> Workflow | None:
+        async with self._database.session() as session:
+            stored = await WorkflowRepository(session=session).by_idempotency_key(owner, operation, key)
+        if stored is not None:
+            check_same(stored.request_hash, digest)
+        return stored
 
     def _check(self, values: Mapping[str, Any]) -> None:
         for name in ("name", "description"):

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from litestar.dto import DTOConfig
 from msgspec import UNSET, Meta, UnsetType
 
+from stepwire.api.dto import ListDTO
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.model import RunStatus, StepStatus
@@ -19,6 +21,20 @@ class RunInput(msgspec.Struct, forbid_unknown_fields=True):
     idempotency_key: (
         Annotated[str, Meta(description="As the X-Idempotency-Key header", examples=["order-1"])] | None
     ) = None
+
+
+class ResumeInput(msgspec.Struct, forbid_unknown_fields=True):
+    """What a person decided about a step that waits for them."""
+
+    step_id: Annotated[str, Meta(min_length=1, max_length=1000, examples=["approve"])]
+    data: Annotated[dict[str, Any], Meta(description="The step's output, checked against the step's schema")] = {}
+
+
+class SocketTicket(msgspec.Struct):
+    """`/ws/runs/{run_id}?ticket=` takes it once, in place of a token."""
+
+    ticket: str
+    expires_in: Annotated[int, Meta(description="Seconds", examples=[30])]
 
 
 class ErrorResponse(msgspec.Struct):
@@ -55,6 +71,10 @@ class RunResponse(msgspec.Struct, kw_only=True):
     started_at: datetime | None = None
     completed_at: datetime | None = None
     created_at: datetime
+
+
+class RunListDTO(ListDTO[RunResponse]):
+    config = DTOConfig(exclude={"context"})
 
 
 class StepRunResponse(msgspec.Struct, kw_only=True):

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
+from litestar.dto import DTOConfig
 from msgspec import UNSET, Meta, UnsetType
 
+from stepwire.api.dto import ListDTO, StructDTO
 from stepwire.db.models import Workflow
 from stepwire.definition.validate import Checked
 from stepwire.errors import Issue
@@ -56,6 +58,10 @@ class WorkflowUpdate(ReadOnly, kw_only=True, forbid_unknown_fields=True):
         return {name: value for name, value in _writable(self).items() if value is not UNSET}
 
 
+class WorkflowUpdateDTO(StructDTO[WorkflowCreate]):
+    config = DTOConfig(partial=True, forbid_unknown_fields=True)
+
+
 class WorkflowResponse(msgspec.Struct, kw_only=True):
     id: UUID
     name: str
@@ -68,6 +74,10 @@ class WorkflowResponse(msgspec.Struct, kw_only=True):
     updated_at: datetime
     published_at: datetime | None
     source_id: UUID | None
+
+
+class WorkflowListDTO(ListDTO[WorkflowResponse]):
+    config = DTOConfig(exclude={"definition"})
 
 
 class ValidationRequest(msgspec.Struct, forbid_unknown_fields=True):
