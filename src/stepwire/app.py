@@ -7,12 +7,12 @@ from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 
 from stepwire.api.catalog import CatalogController
-from stepwire.api.guards import require_json, require_token
+from stepwire.api.guards import require_json, require_moderation, require_token
+from stepwire.api.headers import with_headers
 from stepwire.api.health import HealthController
 from stepwire.api.live import watch_run
 from stepwire.api.openapi import openapi_config, swagger_assets
 from stepwire.api.problems import EXCEPTION_HANDLERS
-from stepwire.api.request_id import with_request_id
 from stepwire.api.runs import RunController
 from stepwire.api.workflows import WorkflowController
 from stepwire.auth.tokens import TokenVerifier
@@ -25,6 +25,8 @@ EXPOSED_HEADERS = [
     "Link",
     "Idempotency-Replayed",
     "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
     "X-Request-ID",
 ]
@@ -46,18 +48,19 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     controllers = [WorkflowController, RunController, CatalogController]
-    api = Router(path="/api/v1", route_handlers=controllers, guards=[require_token, require_json])
-    return Litestar(
+    api = Router(path="/api/v1", route_handlers=controllers, guards=[require_token, require_moderation, require_json])
+    app = Litestar(
         route_handlers=[api, HealthController, watch_run, swagger_assets()],
         dependencies=dependencies(),
         lifespan=[lifespan],
         exception_handlers=EXCEPTION_HANDLERS,
-        middleware=[with_request_id],
         cors_config=_cors(settings),
         openapi_config=openapi_config(),
         logging_config=None,
         request_max_body_size=settings.max_body_bytes + settings.max_definition_bytes // 16,
     )
+    app.asgi_handler = with_headers(app.asgi_handler)  # outside of routing, unlike middleware
+    return app
 
 
 def _cors(settings: Settings) -> CORSConfig:

@@ -85,6 +85,12 @@ class Unacceptable(StepwireError):
     kind, title = "unacceptable", "Unacceptable content"
 
 
+class TooManyRequests(StepwireError):
+    """More requests than the owner may make."""
+
+    kind, title = "too-many-requests", "Too many requests"
+
+
 class Unavailable(StepwireError):
     """Something that the request needs is away just now; the same request may well work in a moment."""
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 import uvicorn
 import uvloop
 
-from stepwire.api.request_id import request_id
+from stepwire.api.headers import request_id
 from stepwire.app import create_app
 from stepwire.errors import Misconfigured
 from stepwire.log import configure_logging

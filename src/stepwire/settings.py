@@ -1,5 +1,6 @@
 """Every setting: name, default, unit; read from the environment once. Nothing else reads `os.environ`."""
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from msgspec import Meta
 from stepwire.errors import Misconfigured
 
 EMBEDDED_OWNER = UUID("00000000-0000-4000-8000-000000000001")  # whom the embedded mode's own tokens speak for
+RATE = r"^(?=.*[1-9])\d{1,6}(\.\d{1,3})?(,[1-9]\d{0,6})?$"  # "20" or "20,100"
 _PREFIXED = "STEPWIRE_"
 _BARE = ("database_url", "redis_url", "supabase_url", "supabase_jwt_secret")
 
@@ -32,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     encryption_key: str | None = None  # for secrets and webhook signing secrets
     worker_slots: Annotated[int, Meta(ge=1, le=10_000)] = 100  # runs in flight per worker
     lease_seconds: Annotated[float, Meta(ge=1, le=3600)] = 15.0  # a dead worker's runs wait this long
+    rate_limit: Annotated[str, Meta(pattern=RATE)] | None = None  # requests a second and owner, and how many at once
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"  # json when not a terminal
     token: str | None = None  # the access token of `stepwire run`
@@ -40,6 +43,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_input_bytes: Annotated[int, Meta(ge=1024)] = 256 << 10
     max_definition_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
     max_output_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20  # of one step
+
+    @property
+    def rate(self) -> tuple[float, int] | None:
+        """Requests a second, and how many at once: twice as many where the setting says nothing."""
+        if self.rate_limit is None:
+            return None
+        per_second, _, burst = self.rate_limit.partition(",")
+        return float(per_second), int(burst) if burst else max(1, math.ceil(2 * float(per_second)))
 
 
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:

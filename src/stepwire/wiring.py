@@ -31,6 +31,7 @@ from stepwire.signals.cancel import announce_cancel
 from stepwire.signals.connection import open_redis
 from stepwire.signals.live import LiveHub
 from stepwire.signals.queue import open_queue
+from stepwire.signals.rate import RateLimiter
 from stepwire.signals.wake import Waker
 from stepwire.steps.registry import load_registry
 
@@ -52,6 +53,7 @@ class Services:
     stream: RunStream
     health: HealthService
     registry: Any
+    limiter: RateLimiter | None
     verifier: TokenVerifier
     settings: Settings
 
@@ -80,6 +82,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
             stream=RunStream(database.pool, hub, workflows),
             health=HealthService(database, redis, tasks),
             registry=registry,
+            limiter=None if settings.rate is None else RateLimiter(redis, *settings.rate),
             verifier=verifier,
             settings=settings,
         )

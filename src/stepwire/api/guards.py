@@ -6,8 +6,10 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 
+from stepwire.api.headers import add_header
 from stepwire.auth.tokens import Session, TokenVerifier
-from stepwire.errors import Unauthenticated
+from stepwire.errors import TooManyRequests, Unauthenticated
+from stepwire.signals.rate import RateLimiter
 
 PUBLIC = "public"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -30,6 +32,31 @@ def session_of(verifier: TokenVerifier, authorization: str | None) -> Session:
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("Send an access token: Authorization: Bearer <token>.")
     return verifier.verify(token.strip())
+
+
+async def require_moderation(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Count the request for its owner, where the settings limit how many there may be.
+
+    Source: draft-ietf-httpapi-ratelimit-headers-10.
+
+    Raises:
+        TooManyRequests.
+    """
+    limiter: RateLimiter | None = connection.app.state.services.limiter
+    if limiter is None or handler.opt.get(PUBLIC):
+        return
+    taken = await limiter.take(str(connection.scope["user"].owner))
+    if taken is None:
+        return
+    seconds = -(-taken.milliseconds // 1000)
+    window = max(1, round(limiter.burst / limiter.per_second))
+    add_header(connection.scope, "RateLimit-Policy", f'"owner";q={limiter.burst};w={window}')
+    add_header(connection.scope, "RateLimit", f'"owner";r={taken.left};t={seconds}')
+    if not taken.is_allowed:
+        raise TooManyRequests(
+            f"That is more than {limiter.per_second:g} requests a second; wait {seconds} s.",
+            headers={"Retry-After": str(seconds)},
+        )
 
 
 def require_json(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -27,6 +27,7 @@ STATUSES: dict[type[StepwireError], int] = {
     errors.Stale: 412,
     errors.TooLarge: 413,
     errors.Unacceptable: 422,
+    errors.TooManyRequests: 429,
     errors.Unavailable: 503,
 }
 _KINDS = {

@@ -1,0 +1,87 @@
+"""The headers of every answer, those of unknown paths and preflights included; and ``HEAD``, wherever there is a GET."""
+
+import re
+from contextvars import ContextVar
+from typing import Any
+from uuid import uuid4
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+_ACCEPTED = re.compile(rb"[\x21-\x7e]{1,128}")
+_EXTRA = "stepwire.headers"
+
+_ALWAYS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_DATA = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_DOCUMENTS = (
+    b"content-security-policy",
+    b"; ".join(
+        [
+            b"default-src 'self'",
+            b"script-src 'self' 'unsafe-inline'",
+            b"style-src 'self' 'unsafe-inline'",
+            b"img-src 'self' data:",
+            b"frame-ancestors 'none'",
+            b"base-uri 'none'",
+            b"form-action 'self'",
+        ]
+    ),
+)
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+def add_header(scope: Any, name: str, value: str) -> None:
+    """Have the answer to this request carry a header, whoever makes it."""
+    scope[_EXTRA].append((name.lower().encode(), value.encode()))
+
+
+def with_headers(app: ASGIApp) -> ASGIApp:
+    """Wrap the whole application."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        chosen = sent.decode() if _ACCEPTED.fullmatch(sent) else uuid4().hex
+        extra = [(b"x-request-id", chosen.encode())]
+        token = request_id.set(chosen)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = _complete(scope, [*message["headers"], *extra])
+            await send(message)
+
+        try:
+            await app(_inner(scope, extra), receive, send_with_headers)
+        finally:
+            request_id.reset(token)
+
+    return wrapped
+
+
+def _inner(scope: HTTPScope, extra: list[tuple[bytes, bytes]]) -> Scope:
+    """A HEAD is a GET whose body the server keeps to itself. Source: RFC 9110 section 9.3.2."""
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return {**scope, "method": method, _EXTRA: extra}  # type: ignore[return-value]
+
+
+def _complete(scope: HTTPScope, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Answers depend on the origin, belong to nobody's cache, and run nothing in a browser."""
+    said = {name.lower() for name, _ in headers}
+    varies = [value for name, value in headers if name.lower() == b"vary"]
+    if not any(b"origin" in value.lower() for value in varies):
+        headers.append((b"vary", b"Origin"))
+    path = scope["path"]
+    if b"cache-control" not in said and not path.startswith("/docs"):
+        headers.append((b"cache-control", b"private, no-cache" if b"etag" in said else b"no-store"))
+    headers.extend(_ALWAYS)
+    headers.append(_DOCUMENTS if path.startswith("/docs") else _DATA)
+    if scope["scheme"] == "https":
+        headers.append(_HSTS)
+    return headers
