@@ -5,6 +5,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 from litestar import Response
 from litestar.dto import DTOData, MsgspecDTO
+from litestar.exceptions import ClientException, SerializationException
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
@@ -49,6 +50,9 @@ def changes(data: DTOData[Any], kind: type[T]) -> T:
     """What a partial body says, as ``kind``, whose constraints a partial DTO does not check.
 
     Raises:
-        msgspec.ValidationError.
+        ClientException: it does not fit.
     """
-    return msgspec.convert(data.as_builtins(), kind)
+    try:
+        return msgspec.convert(data.as_builtins(), kind)
+    except msgspec.ValidationError as error:
+        raise ClientException(str(error)) from SerializationException(str(error))
