@@ -42,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
     max_input_bytes: Annotated[int, Meta(ge=1024)] = 256 << 10
     max_definition_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
+    max_run_seconds: Annotated[float, Meta(gt=0, le=3e9)] = 30 * 86400.0  # of a whole run, waits included
     max_output_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20  # of one step
 
     @property

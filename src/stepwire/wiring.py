@@ -27,9 +27,9 @@ from stepwire.services.runs import RunService, Workflows
 from stepwire.services.tickets import TicketService
 from stepwire.services.workflows import WorkflowService
 from stepwire.settings import Settings
-from stepwire.signals.cancel import announce_cancel
 from stepwire.signals.connection import open_redis
 from stepwire.signals.live import LiveHub
+from stepwire.signals.nudge import announce_nudges
 from stepwire.signals.queue import open_queue
 from stepwire.signals.rate import RateLimiter
 from stepwire.signals.wake import Waker
@@ -72,12 +72,14 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
         hub = LiveHub(redis)
         tasks = {"intake": asyncio.create_task(intake.run()), "live": asyncio.create_task(hub.listen())}
         stack.push_async_callback(_cancel, tasks.values())
-        workflows = Workflows(database)
+        workflows = Workflows(database, registry)
         runs = RunService(database, workflows, intake, settings.max_input_bytes)
         yield Services(
             workflows=WorkflowService(database, registry, settings.max_definition_bytes),
             runs=runs,
-            control=RunControl(database.pool, runs, hub, waker.wake, partial(announce_cancel, redis)),
+            control=RunControl(
+                database, runs, hub, waker.wake, partial(announce_nudges, redis), settings.max_input_bytes
+            ),
             tickets=TicketService(database.pool, redis),
             stream=RunStream(database.pool, hub, workflows),
             health=HealthService(database, redis, tasks),

@@ -11,6 +11,7 @@ from saq import CronJob, Worker
 from stepwire.db.pool import open_pool
 from stepwire.errors import Misconfigured
 from stepwire.runtime import jobs
+from stepwire.runtime.children import Children
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans
 from stepwire.runtime.runner import Runner
@@ -50,13 +51,15 @@ async def run_worker(settings: Settings) -> None:
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         http = await stack.enter_async_context(guarded_client(parse_allow(settings.http_allow)))
         registry = load_registry()
-        executor = Executor(registry, http, settings.max_output_bytes)
-        runner = Runner(
-            pool, redis, Plans(pool, registry), executor,
-            slots=settings.worker_slots, lease_seconds=settings.lease_seconds,
-        )  # fmt: skip
         queue = open_queue(redis)
-        await _work(runner, create_worker(queue, runner, Waker(redis, queue)), stopped)
+        waker = Waker(redis, queue)
+        executor = Executor(registry, http, Children(pool, waker), settings.max_output_bytes)
+        runner = Runner(
+            pool, redis, waker, Plans(pool, registry), executor,
+            slots=settings.worker_slots, lease_seconds=settings.lease_seconds,
+            longest_run_seconds=settings.max_run_seconds,
+        )  # fmt: skip
+        await _work(runner, create_worker(queue, runner, waker), stopped)
 
 
 def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker:

@@ -24,7 +24,9 @@ from stepwire.engine.events import (
     RunCancelled,
     RunCompleted,
     RunFailed,
+    RunPaused,
     RunQueued,
+    RunResumed,
     RunRetried,
     RunStarted,
     StepCancelled,
@@ -52,9 +54,10 @@ from stepwire.engine.facts import (
     TimePassed,
     WorkerLost,
 )
-from stepwire.engine.model import SETTLED, RunState, StepError, StepState
+from stepwire.engine.model import SETTLED, MapPlan, RunState, StepError, StepState
 from stepwire.engine.retry import next_attempt_at
-from stepwire.engine.transition import advance, apply
+from stepwire.engine.fold import apply, counted, renewable
+from stepwire.engine.transition import advance
 
 settings.register_profile("core", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("core")
@@ -334,23 +337,14 @@ def test_a_run_that_never_began_begins_when_it_is_retried() -> None:
 
     retry(run, renewable(run.state))
 
-    assert run.state == RunState()
+    assert (run.state.status, set(run.statuses.values())) == ("queued", {"pending"})
+    assert run.take(Begin(at=NOW, trigger_type="manual")) == [("a", 1)]
 
 
-def renewable(state: RunState) -> set[str]:
-    """The steps that a retry makes new: those that failed the run, and those that were cancelled for it."""
-    return {
-        step_id
-        for step_id, step in state.steps.items()
-        if step.status == "cancelled" or (step.status == "failed" and not step.handles)
-    }
-
-
-def retry(run: Run, step_ids: set[str]) -> None:
-    event = RunRetried(at=NOW, step_ids=tuple(sorted(step_ids)))
+def retry(run: Run, step_ids: list[str]) -> None:
+    event = RunRetried(at=NOW, step_ids=tuple(step_ids))
     run.journal.append(event)
     run.state = apply(run.state, event)
-    run.told.clear()  # a new driver has the run, under a new fence: what the old one knew reaches nobody
 
 
 @given(scenarios(), SHUFFLES)
@@ -599,6 +593,7 @@ STEP = {"at": AT, "step_id": st.text()}
 ATTEMPT = {**STEP, "attempt": st.integers(1, 100)}
 HANDLES = st.lists(st.text(), max_size=3).map(tuple)
 ERRORS = st.builds(StepError, st.text(), st.text(), st.integers(1, 100), JSON)
+WAITS = st.sampled_from(["time", "person", "run"])
 EVENTS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     RunQueued: {
         "at": AT,
@@ -611,11 +606,17 @@ EVENTS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     RunCompleted: {"at": AT, "output": st.dictionaries(st.text(), JSON, max_size=3)},
     RunFailed: {"at": AT, "error": ERRORS, "failed_step_id": st.none() | st.text()},
     RunCancelled: {"at": AT},
+    RunPaused: {"at": AT},
+    RunResumed: {"at": AT},
     RunRetried: {"at": AT, "step_ids": st.lists(st.text(), max_size=3).map(tuple)},
     StepScheduled: {**ATTEMPT, "step_type": st.text()},
-    StepStarted: {**ATTEMPT, "input": JSON},
+    StepStarted: {
+        **ATTEMPT,
+        "input": JSON,
+        "map": st.none() | st.builds(MapPlan, *[st.integers(0, 9)] * 3, st.booleans()),
+    },
     StepRetrying: {**ATTEMPT, "error": ERRORS, "next_attempt_at": AT},
-    StepWaiting: {**ATTEMPT, "until": st.none() | AT, "output": JSON},
+    StepWaiting: {**ATTEMPT, "until": st.none() | AT, "output": JSON, "waits_for": WAITS},
     StepCompleted: {**ATTEMPT, "output": JSON, "handles": HANDLES},
     StepFailed: {**ATTEMPT, "error": ERRORS, "handles": HANDLES},
     StepSkipped: STEP,

@@ -1,33 +1,110 @@
-"""What an owner orders about a run: each order is one statement, so that two of them, or one and a driver, never mix."""
+"""What is ordered about a run from outside: cancel, answer, take up again. Each order locks the run's row, so that two
+of them, or one and a driver, never mix.
+"""
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
-from stepwire.db.pool import Pool
+import msgspec
+
+from stepwire.db.journal import JournalStep, load, step_row, to_json
+from stepwire.db.pool import Connection, Pool
+from stepwire.engine.events import RunRetried, data_of
+from stepwire.engine.fold import apply, renewable
 
 _CANCEL = """
-UPDATE run SET cancel_requested_at = coalesce(cancel_requested_at, now()), wake_at = now()
+UPDATE run SET cancel_requested_at = coalesce(cancel_requested_at, now()), nudges = nudges + 1, wake_at = now()
 WHERE id = $1 AND owner_id = $2 AND status IN ('queued', 'running', 'paused')
 RETURNING id
 """
 
+_LOCK = "SELECT workflow_id, status, started_at, now() AS at FROM run WHERE id = $1 AND owner_id = $2 FOR UPDATE"
+
 # The fence rises, so that a driver which has not noticed the run's end writes nothing into its new stretch.
-_RETRY = """
-WITH retried AS (
-    UPDATE run SET status = CASE WHEN started_at IS NULL THEN 'queued' ELSE 'running' END, seq = seq + 1,
-        fence = fence + 1, leased_by = NULL, lease_until = NULL, wake_at = now(), cancel_requested_at = NULL,
-        output = NULL, error = NULL, completed_at = NULL
-    WHERE id = $1 AND owner_id = $2 AND status = 'failed'
-    RETURNING id, seq
-), renewed AS (
-    DELETE FROM step_run USING retried WHERE step_run.run_id = retried.id
-        AND (step_run.status = 'cancelled' OR (step_run.status = 'failed' AND json_array_length(step_run.handles) = 0))
-    RETURNING step_run.step_id
+_TAKE_UP = """
+WITH run AS (
+    UPDATE run SET status = $2, seq = seq + 1, fence = fence + 1, leased_by = NULL, lease_until = NULL, wake_at = now(),
+        cancel_requested_at = NULL, nudges = nudges + 1, output = NULL, error = NULL, completed_at = NULL,
+        parent_attempt = coalesce($5, parent_attempt)
+    WHERE id = $1 RETURNING id, seq
 )
-INSERT INTO run_event (run_id, seq, event, data, at)
-SELECT id, seq, 'run.retried',
-    json_build_object('step_ids', (SELECT coalesce(json_agg(step_id ORDER BY step_id), '[]') FROM renewed)), now()
-FROM retried RETURNING seq
+INSERT INTO run_event (run_id, seq, event, data, at) SELECT id, seq, 'run.retried', $3, $4 FROM run
 """
+
+_RENEW_STEP = """
+UPDATE step_run SET status = $5, attempt = $6, position = $7, handles = $8, input = $9, output = $10, error = $11,
+    waits_for = $12, due_at = $13, started_at = $14, completed_at = $15, earlier_attempts = $16, map = $17
+WHERE run_id = $1 AND step_id = $2 AND step_type = $3 AND container IS NOT DISTINCT FROM $4
+"""
+
+_WAITING = "SELECT status, waits_for, attempt, input, due_at FROM step_run WHERE run_id = $1 AND step_id = $2"
+_ANSWER = """
+INSERT INTO run_answer (run_id, step_id, attempt, data) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING at
+"""
+_ANSWERED = """
+SELECT data FROM run_answer WHERE run_id = $1 AND step_id = $2 ORDER BY attempt DESC LIMIT 1
+"""
+_NUDGE = "UPDATE run SET nudges = nudges + 1, wake_at = now() WHERE id = $1"
+
+_OUTSIDE = "SELECT nudges, cancel_requested_at IS NOT NULL AS is_cancel_requested FROM run WHERE id = $1"
+_ANSWERS = """
+SELECT DISTINCT ON (step_id) step_id, attempt, data FROM run_answer WHERE run_id = $1 AND step_id = ANY($2::text[])
+ORDER BY step_id, attempt DESC
+"""
+_CHILDREN = """
+SELECT id, parent_step_id, parent_attempt, status, output, error FROM run
+WHERE parent_run_id = $1 AND parent_step_id = ANY($2::text[]) AND is_awaited
+    AND status IN ('completed', 'failed', 'cancelled')
+"""
+
+
+class Locked(msgspec.Struct, frozen=True):
+    """A run whose row nobody else changes until the transaction ends; ``at`` is the transaction's instant."""
+
+    workflow_id: UUID
+    status: str
+    started_at: datetime | None
+    at: datetime
+
+
+class WaitingStep(msgspec.Struct, frozen=True):
+    """A step that may wait for a person, with the configuration that it was started with."""
+
+    status: str
+    waits_for: str | None
+    attempt: int
+    input: Any
+    due_at: datetime | None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a person said to an attempt of a step."""
+
+    step_id: str
+    attempt: int
+    data: Any
+
+
+class EndedChild(msgspec.Struct, frozen=True):
+    """A child run that is over, and the attempt of the step that it was run for."""
+
+    id: UUID
+    step_id: str
+    attempt: int | None
+    status: Literal["completed", "failed", "cancelled"]
+    output: Any
+    error: dict[str, Any] | None
+
+
+class Outside(msgspec.Struct, frozen=True):
+    """What has happened outside of a run, as of ``nudges`` at least."""
+
+    nudges: int
+    is_cancel_requested: bool
+    answers: list[Answer]
+    children: list[EndedChild]
 
 
 async def request_cancel(pool: Pool, owner: UUID, run_id: UUID) -> bool:
@@ -35,10 +112,76 @@ async def request_cancel(pool: Pool, owner: UUID, run_id: UUID) -> bool:
     return await pool.fetchval(_CANCEL, run_id, owner) is not None
 
 
-async def retry(pool: Pool, owner: UUID, run_id: UUID) -> bool:
-    """Take a failed run up again: the steps that failed it, and those that were cancelled for it, are as new.
+async def lock(connection: Connection, owner: UUID, run_id: UUID) -> Locked | None:
+    """One of the owner's runs, locked until the transaction ends; None where there is none."""
+    record = await connection.fetchrow(_LOCK, run_id, owner)
+    return None if record is None else Locked(**record)
 
-    Returns:
-        False where it is not failed, or not the owner's.
+
+async def take_up(connection: Connection, run_id: UUID, run: Locked, parent_attempt: int | None = None) -> None:
+    """Take a failed run, that is locked, up again: the steps that failed it, and those cut off by that, are as new."""
+    state = await load(connection, run_id, "failed", run.started_at)
+    event = RunRetried(at=run.at, step_ids=tuple(renewable(state)))
+    state = apply(state, event)
+    await connection.execute(
+        _TAKE_UP, run_id, state.status, to_json(data_of(event)), run.at, parent_attempt
+    )  # fmt: skip
+    kinds = {
+        record["step_id"]: (record["step_type"], record["container"])
+        for record in await connection.fetch(
+            "SELECT step_id, step_type, container FROM step_run WHERE run_id = $1", run_id
+        )
+    }
+    rows = [
+        step_row(run_id, JournalStep(path, kinds[path][0], state.step(path), kinds[path][1])) for path in event.step_ids
+    ]
+    await connection.executemany(_RENEW_STEP, rows)
+
+
+async def waiting_step(connection: Connection, run_id: UUID, step_id: str) -> WaitingStep | None:
+    """A step as it is; None where nothing happened to it yet."""
+    record = await connection.fetchrow(_WAITING, run_id, step_id)
+    if record is None:
+        return None
+    return WaitingStep(**{**record, "input": None if record["input"] is None else msgspec.json.decode(record["input"])})
+
+
+async def answer(connection: Connection, run_id: UUID, step_id: str, attempt: int, data: Any) -> bool:
+    """Keep an answer for a run that is locked, and nudge it; False where there is one already."""
+    if await connection.fetchval(_ANSWER, run_id, step_id, attempt, to_json(data)) is None:
+        return False
+    await connection.execute(_NUDGE, run_id)
+    return True
+
+
+async def last_answer(connection: Connection, run_id: UUID, step_id: str) -> Any:
+    """The data that was answered last; None where nobody has."""
+    text = await connection.fetchval(_ANSWERED, run_id, step_id)
+    return None if text is None else msgspec.json.decode(text)
+
+
+async def outside(pool: Pool, run_id: UUID, asking: Sequence[str], awaiting: Sequence[str]) -> Outside:
+    """What has happened outside of a run: its cancellation, answers to the steps that are ``asking``, ends of the runs
+    that those ``awaiting`` wait for.
+
+    ``nudges`` is read first: what comes after it is looked at once more.
     """
-    return await pool.fetchval(_RETRY, run_id, owner) is not None
+    run = await pool.fetchrow(_OUTSIDE, run_id)
+    answers = await pool.fetch(_ANSWERS, run_id, asking) if asking else []
+    children = await pool.fetch(_CHILDREN, run_id, awaiting) if awaiting else []
+    return Outside(
+        nudges=run["nudges"] if run is not None else 0,
+        is_cancel_requested=run is not None and run["is_cancel_requested"],
+        answers=[Answer(each["step_id"], each["attempt"], _decoded(each["data"])) for each in answers],
+        children=[
+            EndedChild(
+                each["id"], each["parent_step_id"], each["parent_attempt"], each["status"], _decoded(each["output"]),
+                _decoded(each["error"]),
+            )
+            for each in children
+        ],
+    )  # fmt: skip
+
+
+def _decoded(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)

@@ -8,9 +8,10 @@ from uuid import UUID
 import msgspec
 from rpds import HashTrieMap
 
-from stepwire.db.pool import Pool
+from stepwire.db.pool import Connection, Pool
 from stepwire.definition.plan import TriggerType
-from stepwire.engine.model import SETTLED, RunState, RunStatus, StepError, StepState
+from stepwire.engine.fold import counted
+from stepwire.engine.model import MapPlan, RunState, RunStatus, StepError, StepState
 
 _ACCEPT = """
 WITH new AS (
@@ -40,13 +41,13 @@ WITH due AS (
 )
 UPDATE run SET fence = fence + 1, leased_by = $1, lease_until = now() + $3 FROM due WHERE run.id = due.id
 RETURNING run.id, owner_id, workflow_id, workflow_version, status, trigger_type, trigger, input, seq, fence, created_at,
-          started_at, cancel_requested_at IS NOT NULL AS is_cancel_requested
+          started_at, nudges, parent_run_id, root_run_id, depth
 """
 
 _RENEW = """
 UPDATE run SET lease_until = now() + $3 FROM unnest($1::uuid[], $2::int[]) AS held(id, fence)
 WHERE run.id = held.id AND run.fence = held.fence AND run.lease_until IS NOT NULL
-RETURNING run.id, run.cancel_requested_at IS NOT NULL AS is_cancel_requested
+RETURNING run.id, run.nudges
 """
 
 _RELEASE = """
@@ -55,7 +56,8 @@ WHERE run.id = held.id AND run.fence = held.fence
 """
 
 _LOAD = """
-SELECT step_id, status, attempt, position, handles, input, output, error, due_at, started_at, completed_at
+SELECT step_id, status, attempt, position, handles, input, output, error, waits_for, due_at, started_at, completed_at,
+       earlier_attempts, map
 FROM step_run WHERE run_id = $1
 """
 
@@ -67,36 +69,52 @@ WITH written AS (
         seq = u.seq, status = u.status, output = u.output, error = u.error, started_at = u.started_at,
         completed_at = u.completed_at,
         wake_at = CASE WHEN NOT u.is_released THEN run.wake_at
-                       WHEN run.cancel_requested_at IS NOT NULL AND u.completed_at IS NULL THEN now()
+                       WHEN run.nudges <> u.nudges AND u.completed_at IS NULL THEN now()
                        ELSE u.wake_at END,
         lease_until = CASE WHEN u.is_released THEN NULL ELSE run.lease_until END,
         leased_by = CASE WHEN u.is_released THEN NULL ELSE run.leased_by END
     FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6::json[], $7::json[], $8::timestamptz[],
-                $9::timestamptz[], $10::timestamptz[], $11::bool[])
-        AS u(id, fence, known_seq, seq, status, output, error, started_at, completed_at, wake_at, is_released)
+                $9::timestamptz[], $10::timestamptz[], $11::bool[], $12::int[], $13::bool[])
+        AS u(id, fence, known_seq, seq, status, output, error, started_at, completed_at, wake_at, is_released, nudges,
+             is_quiet)
     WHERE run.id = u.id AND run.fence = u.fence AND run.seq = u.known_seq
-        AND run.status IN ('queued', 'running', 'paused')
-    RETURNING run.id, run.cancel_requested_at IS NOT NULL AS is_cancel_requested
+        AND run.status IN ('queued', 'running', 'paused') AND (NOT u.is_quiet OR run.nudges = u.nudges)
+    RETURNING run.id, run.nudges
 ), steps AS (
-    INSERT INTO step_run (run_id, step_id, step_type, status, attempt, position, handles, input, output, error, due_at,
-                          started_at, completed_at)
-    SELECT u.* FROM unnest($12::uuid[], $13::text[], $14::text[], $15::text[], $16::int[], $17::int[], $18::json[],
-                           $19::json[], $20::json[], $21::json[], $22::timestamptz[], $23::timestamptz[],
-                           $24::timestamptz[])
-        AS u(run_id, step_id, step_type, status, attempt, position, handles, input, output, error, due_at, started_at,
-             completed_at)
+    INSERT INTO step_run (run_id, step_id, step_type, container, status, attempt, position, handles, input, output, error,
+                          waits_for, due_at, started_at, completed_at, earlier_attempts, map)
+    SELECT u.* FROM unnest($14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[], $19::int[], $20::int[],
+                           $21::json[], $22::json[], $23::json[], $24::json[], $25::text[], $26::timestamptz[],
+                           $27::timestamptz[], $28::timestamptz[], $29::int[], $30::json[])
+        AS u(run_id, step_id, step_type, container, status, attempt, position, handles, input, output, error, waits_for,
+             due_at, started_at, completed_at, earlier_attempts, map)
     JOIN written ON written.id = u.run_id
     ON CONFLICT (run_id, step_id) DO UPDATE SET
         status = excluded.status, attempt = excluded.attempt, position = excluded.position, handles = excluded.handles,
-        input = excluded.input, output = excluded.output, error = excluded.error, due_at = excluded.due_at,
-        started_at = excluded.started_at, completed_at = excluded.completed_at
+        input = excluded.input, output = excluded.output, error = excluded.error, waits_for = excluded.waits_for,
+        due_at = excluded.due_at, started_at = excluded.started_at, completed_at = excluded.completed_at,
+        earlier_attempts = excluded.earlier_attempts, map = excluded.map
 ), events AS (
     INSERT INTO run_event (run_id, seq, event, step_id, data, at)
-    SELECT u.* FROM unnest($25::uuid[], $26::int[], $27::text[], $28::text[], $29::json[], $30::timestamptz[])
+    SELECT u.* FROM unnest($31::uuid[], $32::int[], $33::text[], $34::text[], $35::json[], $36::timestamptz[])
         AS u(run_id, seq, event, step_id, data, at)
     JOIN written ON written.id = u.run_id
 )
-SELECT id, is_cancel_requested FROM written
+SELECT id, nudges FROM written
+"""
+
+_END_CHILDREN = """
+UPDATE run SET cancel_requested_at = coalesce(cancel_requested_at, now()), nudges = nudges + 1, wake_at = now()
+FROM unnest($1::uuid[], $2::text[]) AS step(run_id, step_id)
+WHERE run.parent_run_id = step.run_id AND run.parent_step_id = step.step_id AND run.is_awaited
+    AND run.status IN ('queued', 'running', 'paused')
+RETURNING run.id
+"""
+
+_NUDGE = """
+UPDATE run SET nudges = nudges + 1, wake_at = now()
+WHERE id = ANY($1::uuid[]) AND status IN ('queued', 'running', 'paused')
+RETURNING id
 """
 
 
@@ -130,7 +148,10 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     fence: int
     created_at: datetime
     started_at: datetime | None
-    is_cancel_requested: bool
+    nudges: int = 0
+    parent_run_id: UUID | None = None
+    root_run_id: UUID | None = None
+    depth: int = 0
 
 
 class JournalEvent(msgspec.Struct, frozen=True):
@@ -144,18 +165,20 @@ class JournalEvent(msgspec.Struct, frozen=True):
 
 
 class JournalStep(msgspec.Struct, frozen=True):
-    """A step's new state."""
+    """A step's new state; ``container`` is the path of the container that it runs in."""
 
     step_id: str
     step_type: str
     state: StepState
+    container: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What one driver writes at once: a run's new events, the steps they changed, and the run itself.
 
     ``is_released`` gives the lease back, to be driven again at ``wake_at`` or, where that is None, when something
-    from outside sets it.
+    from outside sets it. ``nudges`` are those that the driver has looked at: with more of them the run is due again at
+    once, and with ``is_quiet`` nothing is written at all. ``cut_steps`` are those whose child runs are to be cancelled.
     """
 
     run_id: UUID
@@ -166,6 +189,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     steps: Sequence[JournalStep]
     is_released: bool = False
     wake_at: datetime | None = None
+    nudges: int = 0
+    is_quiet: bool = False
+    parent_run_id: UUID | None = None
+    cut_steps: Sequence[str] = ()
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What became of entries: run id to nudges, of the runs that were written; and the other runs that this nudged.
+
+    A run that is missing belongs to another driver by now, has ended, or was nudged where that was not wanted.
+    """
+
+    nudges: dict[UUID, int]
+    nudged: list[UUID]
 
 
 async def accept(pool: Pool, runs: Sequence[NewRun]) -> dict[UUID, datetime]:
@@ -186,14 +223,14 @@ async def claim(pool: Pool, *, worker: str, limit: int, lease: timedelta) -> lis
     ]
 
 
-async def renew(pool: Pool, held: Sequence[tuple[UUID, int]], lease: timedelta) -> dict[UUID, bool]:
+async def renew(pool: Pool, held: Sequence[tuple[UUID, int]], lease: timedelta) -> dict[UUID, int]:
     """Prolong leases, given as (run id, fence), in one statement.
 
     Returns:
-        Run id to whether its cancellation was asked for, of those that are still ours.
+        Run id to nudges, of those that are still ours.
     """
     ids, fences = [run_id for run_id, _ in held], [fence for _, fence in held]
-    return {record["id"]: record["is_cancel_requested"] for record in await pool.fetch(_RENEW, ids, fences, lease)}
+    return {record["id"]: record["nudges"] for record in await pool.fetch(_RENEW, ids, fences, lease)}
 
 
 async def release(pool: Pool, held: Sequence[tuple[UUID, int]]) -> None:
@@ -201,18 +238,10 @@ async def release(pool: Pool, held: Sequence[tuple[UUID, int]]) -> None:
     await pool.execute(_RELEASE, [run_id for run_id, _ in held], [fence for _, fence in held])
 
 
-async def load(pool: Pool, run: ClaimedRun) -> RunState:
-    """The state of a claimed run, from its step rows."""
-    steps = {record["step_id"]: _step_state(record) for record in await pool.fetch(_LOAD, run.id)}
-    settled = sum(step.status in SETTLED for step in steps.values())
-    started = max((step.position + 1 for step in steps.values() if step.position is not None), default=0)
-    return RunState(
-        status=run.status,
-        steps=HashTrieMap(steps),
-        settled=settled,
-        started=started,
-        started_at=run.started_at,
-    )
+async def load(connection: Pool | Connection, run_id: UUID, status: RunStatus, started_at: datetime | None) -> RunState:
+    """The state of a run, from its step rows."""
+    steps = {record["step_id"]: _step_state(record) for record in await connection.fetch(_LOAD, run_id)}
+    return counted(RunState(status=status, steps=HashTrieMap(steps), started_at=started_at))
 
 
 async def definition(pool: Pool, workflow_id: UUID) -> dict[str, Any] | None:
@@ -221,22 +250,37 @@ async def definition(pool: Pool, workflow_id: UUID) -> dict[str, Any] | None:
     return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
 
 
-async def append(pool: Pool, entries: Sequence[Entry]) -> dict[UUID, bool]:
-    """Write entries, at most one per run, in one transaction.
+async def append(pool: Pool, entries: Sequence[Entry]) -> Written:
+    """Write entries, at most one per run, in one transaction, and nudge the runs that wait for their end."""
+    arguments = _append_arguments(entries)
+    if not any(entry.parent_run_id or entry.cut_steps for entry in entries):
+        records = await pool.fetch(_APPEND, *arguments)
+        return Written({record["id"]: record["nudges"] for record in records}, [])
+    async with pool.acquire() as connection, connection.transaction():
+        records = await connection.fetch(_APPEND, *arguments)
+        nudges = {record["id"]: record["nudges"] for record in records}
+        nudged = await _tell_relatives(connection, [entry for entry in entries if entry.run_id in nudges])
+        return Written(nudges, nudged)
 
-    Returns:
-        Run id to whether its cancellation was asked for, of the runs that were written. A run that is missing
-        belongs to another driver by now, or has ended.
-    """
+
+async def _tell_relatives(connection: Connection, entries: Sequence[Entry]) -> list[UUID]:
+    """Cancel the child runs of steps that were cut off, and nudge the parents of runs that have ended."""
+    cut = [(entry.run_id, step_id) for entry in entries for step_id in entry.cut_steps]
+    children = await connection.fetch(_END_CHILDREN, *_columns(cut, 2)) if cut else []
+    parents = [entry.parent_run_id for entry in entries if entry.parent_run_id is not None]
+    nudged = await connection.fetch(_NUDGE, parents) if parents else []
+    return [record["id"] for record in (*children, *nudged)]
+
+
+def _append_arguments(entries: Sequence[Entry]) -> list[list[Any]]:
     runs = [_run_row(entry) for entry in entries]
-    steps = [_step_row(entry.run_id, step) for entry in entries for step in entry.steps]
+    steps = [step_row(entry.run_id, step) for entry in entries for step in entry.steps]
     events = [
         (entry.run_id, event.seq, event.event, event.step_id, event.data, event.at)
         for entry in entries
         for event in entry.events
     ]
-    columns = (*_columns(runs, 11), *_columns(steps, 13), *_columns(events, 6))
-    return {record["id"]: record["is_cancel_requested"] for record in await pool.fetch(_APPEND, *columns)}
+    return [*_columns(runs, 13), *_columns(steps, 17), *_columns(events, 6)]
 
 
 def to_json(value: Any) -> str | None:
@@ -264,21 +308,21 @@ def _run_row(entry: Entry) -> tuple[Any, ...]:
     return (
         entry.run_id, entry.fence, entry.known_seq, entry.known_seq + len(entry.events), state.status,
         to_json(state.output), to_json(state.error), state.started_at, state.completed_at, entry.wake_at,
-        entry.is_released,
+        entry.is_released, entry.nudges, entry.is_quiet,
     )  # fmt: skip
 
 
-def _step_row(run_id: UUID, step: JournalStep) -> tuple[Any, ...]:
+def step_row(run_id: UUID, step: JournalStep) -> tuple[Any, ...]:
     state = step.state
     return (
-        run_id, step.step_id, step.step_type, state.status, state.attempt, state.position, to_json(state.handles),
-        to_json(state.input), to_json(state.output), to_json(state.error), state.due_at, state.started_at,
-        state.completed_at,
+        run_id, step.step_id, step.step_type, step.container, state.status, state.attempt, state.position, to_json(state.handles),
+        to_json(state.input), to_json(state.output), to_json(state.error), state.waits_for, state.due_at,
+        state.started_at, state.completed_at, state.earlier_attempts, to_json(state.map),
     )  # fmt: skip
 
 
 def _step_state(record: Any) -> StepState:
-    error = from_json(record["error"])
+    error, plan = from_json(record["error"]), from_json(record["map"])
     return StepState(
         status=record["status"],
         attempt=record["attempt"],
@@ -287,7 +331,10 @@ def _step_state(record: Any) -> StepState:
         input=from_json(record["input"]),
         output=from_json(record["output"]),
         error=None if error is None else msgspec.convert(error, StepError),
+        waits_for=record["waits_for"],
         due_at=record["due_at"],
         started_at=record["started_at"],
         completed_at=record["completed_at"],
+        earlier_attempts=record["earlier_attempts"],
+        map=None if plan is None else msgspec.convert(plan, MapPlan),
     )

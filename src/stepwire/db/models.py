@@ -62,6 +62,9 @@ class Workflow(Base):
 class Run(Base):
     """One execution. ``wake_at`` is when it is next due to be driven; a lease in force keeps others off meanwhile.
 
+    ``nudges`` rises whenever something outside happens that the driver has to look at: a cancellation, an answer, the
+    end of a child run.
+
     No foreign keys on the hot tables: a check would lock the workflow's row for every run, and nothing that a run
     belongs to is ever deleted before it (only drafts are, and drafts have no runs).
     """
@@ -83,9 +86,12 @@ class Run(Base):
     leased_by: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     wake_at: Mapped[datetime | None]
+    nudges: Mapped[int] = mapped_column(server_default=text("0"))
     cancel_requested_at: Mapped[datetime | None]
     parent_run_id: Mapped[UUID | None]
     parent_step_id: Mapped[str | None]
+    parent_attempt: Mapped[int | None]
+    is_awaited: Mapped[bool] = mapped_column(server_default=text("false"))
     root_run_id: Mapped[UUID | None]
     depth: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     idempotency_key: Mapped[str | None]
@@ -102,18 +108,26 @@ class Run(Base):
             "run_idempotency_key", "workflow_id", "trigger_type", "idempotency_key", unique=True,
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
+        Index(
+            "run_of_parent", "parent_run_id", "parent_step_id", "parent_attempt", unique=True,
+            postgresql_where=text("parent_run_id IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": "80"}},
     )  # fmt: skip
 
 
 class StepRun(Base):
-    """The latest state of a step of a run: what the run's events come to. ``position`` counts the starts from 0."""
+    """The latest state of a step of a run: what the run's events come to. ``position`` counts the starts from 0.
+
+    ``container`` is the path of the container in one of whose items it runs.
+    """
 
     __tablename__ = "step_run"
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
     step_id: Mapped[str] = mapped_column(primary_key=True)
     step_type: Mapped[str]
+    container: Mapped[str | None]
     status: Mapped[str]
     attempt: Mapped[int]
     position: Mapped[int | None]
@@ -121,9 +135,24 @@ class StepRun(Base):
     input: Mapped[Any] = mapped_column(nullable=True)
     output: Mapped[Any] = mapped_column(nullable=True)
     error: Mapped[dict[str, Any] | None]
+    waits_for: Mapped[str | None]
     due_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+    earlier_attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    map: Mapped[dict[str, Any] | None]
+
+
+class RunAnswer(Base):
+    """What a person answered to an attempt of a step that waits for one; once given, it does not change."""
+
+    __tablename__ = "run_answer"
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    step_id: Mapped[str] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    data: Mapped[Any] = mapped_column(nullable=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class RunEvent(Base):

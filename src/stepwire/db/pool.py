@@ -7,6 +7,7 @@ from typing import TypeAlias
 import asyncpg
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 CONNECT_SECONDS, COMMAND_SECONDS = 10, 60
 _SERVER_SETTINGS = {"application_name": "stepwire", "jit": "off"}
 

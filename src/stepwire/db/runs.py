@@ -1,6 +1,6 @@
 """Runs, their steps and events, as clients read them. The hot statements that write them are in `journal.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,17 @@ from stepwire.db.pool import Pool
 
 _SNAPSHOT = """
 SELECT run.workflow_id, run.status, run.seq,
-       (SELECT json_object_agg(step_id, status) FROM step_run WHERE run_id = run.id) AS step_statuses
+       (SELECT json_object_agg(step_id, status) FROM step_run WHERE run_id = run.id AND container IS NULL)
+           AS step_statuses,
+       (SELECT json_object_agg(step_id, json_build_array(map->'items', map->'steps')) FROM step_run
+           WHERE run_id = run.id AND map IS NOT NULL) AS containers,
+       (SELECT json_agg(item) FROM (
+           SELECT json_build_array(container, left(step_id, position(']' in substr(step_id, length(container) + 1))
+                      + length(container)), count(*) FILTER (WHERE status IN ('completed', 'failed', 'skipped', 'cancelled')),
+                      count(*) FILTER (WHERE status = 'failed' AND json_array_length(handles) = 0)) AS item
+           FROM step_run WHERE run_id = run.id AND container IS NOT NULL
+           GROUP BY container, left(step_id, position(']' in substr(step_id, length(container) + 1)) + length(container))
+       ) AS items) AS items
 FROM run WHERE run.id = $1 AND run.owner_id = $2
 """
 
@@ -25,13 +35,26 @@ SELECT seq, event, step_id, data, at FROM run_event WHERE run_id = $1 AND seq > 
 """
 
 
+class MapSummary(msgspec.Struct):
+    """How many items a container has, all its occurrences together, and what has become of them."""
+
+    items: int = 0
+    completed: int = 0
+    failed: int = 0
+    running: int = 0
+
+
 class Snapshot(msgspec.Struct, frozen=True):
-    """A run as of event ``seq``; ``step_statuses`` of the steps that something happened to."""
+    """A run as of event ``seq``; ``step_statuses`` of the steps outside of containers that something happened to.
+
+    ``maps`` sums up what runs in containers, by their ids in the definition.
+    """
 
     workflow_id: UUID
     status: str
     seq: int
     step_statuses: dict[str, str]
+    maps: dict[str, MapSummary]
 
 
 class RunRepository(SQLAlchemyAsyncRepository[Run]):
@@ -75,9 +98,14 @@ class RunRepository(SQLAlchemyAsyncRepository[Run]):
             statement = statement.where(Run.created_at < until)
         return await select_part(self.session, statement, Run, **part)
 
-    async def steps(self, run_ids: Sequence[UUID]) -> Sequence[StepRun]:
-        """The step runs of these runs that were reached, in the order they started; those never started come last."""
+    async def steps(self, run_ids: Sequence[UUID], *, with_items: bool = False) -> Sequence[StepRun]:
+        """The step runs of these runs that were reached, in the order they started; those never started come last.
+
+        What runs in containers only ``with_items``.
+        """
         statement = select(StepRun).where(StepRun.run_id.in_(run_ids))
+        if not with_items:
+            statement = statement.where(StepRun.container.is_(None))
         return (await self.session.scalars(statement.order_by(StepRun.position.nulls_last(), StepRun.step_id))).all()
 
     async def events(self, run_id: UUID, *, after: int, limit: int) -> Sequence[RunEvent]:
@@ -91,7 +119,31 @@ async def snapshot(pool: Pool, owner: UUID, run_id: UUID) -> Snapshot | None:
     if record is None:
         return None
     statuses = msgspec.json.decode(record["step_statuses"] or "{}", type=dict[str, str])
-    return Snapshot(record["workflow_id"], record["status"], record["seq"], statuses)
+    return Snapshot(record["workflow_id"], record["status"], record["seq"], statuses, _maps(record))
+
+
+def _maps(record: Any) -> dict[str, MapSummary]:
+    containers = msgspec.json.decode(record["containers"] or "{}", type=dict[str, tuple[int, int]])
+    found: dict[str, MapSummary] = {}
+    for path, (count, _) in containers.items():
+        found.setdefault(_own_id(path, containers), MapSummary()).items += count
+    for container, _, settled, failed in msgspec.json.decode(
+        record["items"] or "[]", type=list[tuple[str, str, int, int]]
+    ):
+        summary = found[_own_id(container, containers)]
+        if settled < containers[container][1]:
+            summary.running += 1
+        elif failed:
+            summary.failed += 1
+        else:
+            summary.completed += 1
+    return found
+
+
+def _own_id(path: str, containers: Mapping[str, object]) -> str:
+    """A container's id in the definition, of its path."""
+    outer = max((each for each in containers if path.startswith(f"{each}[")), key=len, default=None)
+    return path if outer is None else path[len(outer) :].partition("].")[2]
 
 
 async def status_of(pool: Pool, owner: UUID, run_id: UUID) -> str | None:

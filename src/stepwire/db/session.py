@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from stepwire.db.pool import Pool, connect, open_pool
+from stepwire.db.pool import Connection, Pool, connect, open_pool
 from stepwire.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,19 @@ class Database:
             if error.connection_invalidated or isinstance(error.orig, _AWAY):
                 raise _unavailable(error) from error
             raise
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection of the pool in a transaction, committed or rolled back as `session` does.
+
+        Raises:
+            Unavailable: as above.
+        """
+        try:
+            async with self.pool.acquire() as connection, connection.transaction():
+                yield connection
+        except _AWAY as error:
+            raise _unavailable(error) from error
 
 
 def _unavailable(error: Exception) -> Unavailable:

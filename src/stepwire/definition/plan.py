@@ -47,6 +47,8 @@ class StepSpec(Protocol):
     def config(self) -> ConfigType: ...
     @property
     def expressions(self) -> frozenset[str]: ...
+    @property
+    def is_container(self) -> bool: ...
     def handles(self, config: Mapping[str, Any]) -> Handles:
         """The handles of a node with this raw configuration, which may be faulty."""
         ...
@@ -72,7 +74,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A node, ready to run. ``timeout`` is in seconds."""
+    """A node, ready to run. ``timeout`` is in seconds; ``wired`` are the handles that an edge leaves from.
+
+    ``inner`` is what a container runs for each item.
+    """
 
     id: str
     type: str
@@ -84,7 +89,12 @@ class Step:
     join: Literal["all", "any"] = "all"
     incoming: tuple[Link, ...] = ()
     downstream: tuple[str, ...] = ()
-    has_error_edge: bool = False
+    wired: frozenset[str] = frozenset()
+    inner: "Plan | None" = None
+
+    @property
+    def has_error_edge(self) -> bool:
+        return "error" in self.wired
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def compile_step(
     scope: Scope,
     incoming: tuple[Link, ...],
     downstream: tuple[str, ...],
-    has_error_edge: bool,
+    wired: frozenset[str],
 ) -> tuple[Step | None, list[Issue]]:
     """The node as a step, or None with what is wrong, each with its JSON pointer into ``data``."""
     spec = catalog.get(node.step_type or "")
@@ -43,7 +43,7 @@ def compile_step(
         join=data.choice("join", _JOIN),
         incoming=incoming,
         downstream=downstream,
-        has_error_edge=has_error_edge,
+        wired=wired,
     )
     return (None if data.issues else step), data.issues
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from stepwire.definition.containers import Containers, plan_of
 from stepwire.definition.expressions import Scope
 from stepwire.definition.graph import Definition, Edge, parse
 from stepwire.definition.plan import Catalog, Link, Plan, Step
@@ -36,8 +37,7 @@ def check(raw: dict[str, Any], catalog: Catalog) -> Checked:
     issues.extend(faults)
     if issues:
         return Checked(None, tuple(issues))
-    roots = tuple(step.id for step in steps if not step.incoming)
-    return Checked(Plan(steps={step.id: step for step in steps}, roots=roots), ())
+    return Checked(plan_of(steps, graph.containers.of), ())
 
 
 class _Graph:
@@ -50,6 +50,7 @@ class _Graph:
         self.edges = {
             edge.key: edge for edge in definition.edges if edge.source in self.nodes and edge.target in self.nodes
         }
+        self.containers = Containers(definition, catalog)
         self.incoming: dict[str, list[Edge]] = {step_id: [] for step_id in self.nodes}
         self.outgoing: dict[str, list[Edge]] = {step_id: [] for step_id in self.nodes}
         for edge in self.edges.values():
@@ -63,7 +64,8 @@ class _Graph:
         if len(self.nodes) > MAX_STEPS:
             yield Issue(code="too-many-steps", message=f"A workflow has at most {MAX_STEPS:,} steps.", path="/nodes")
         yield from self._duplicates()
-        yield from self._containers()
+        yield from self._parents()
+        yield from self.containers.issues(self.edges.values())
         yield from self._dangling()
         yield from self._unknown_handles()
         yield from self._cycles()
@@ -76,11 +78,12 @@ class _Graph:
         upstream = self._upstream()
         names = frozenset(self.nodes)
         for node in self.nodes.values():
-            scope = Scope(upstream=upstream[node.id], steps=names)
+            in_map = self.containers.of[node.id] is not None
+            scope = Scope(upstream=upstream[node.id], steps=names, in_map=in_map)
             incoming = tuple(Link(edge.source, edge.handle) for edge in self.incoming[node.id])
             downstream = tuple(dict.fromkeys(edge.target for edge in self.outgoing[node.id]))
-            has_error_edge = any(edge.handle == ERROR_HANDLE for edge in self.outgoing[node.id])
-            step, faults = compile_step(node, self.catalog, scope, incoming, downstream, has_error_edge)
+            wired = frozenset(edge.handle for edge in self.outgoing[node.id])
+            step, faults = compile_step(node, self.catalog, scope, incoming, downstream, wired)
             issues.extend(faults)
             if step is not None:
                 steps.append(step)
@@ -91,7 +94,7 @@ class _Graph:
             if count > 1:
                 yield Issue(code="duplicate-node", message=f"{count} nodes have the id {node_id!r}.", node_id=node_id)
 
-    def _containers(self) -> Iterator[Issue]:
+    def _parents(self) -> Iterator[Issue]:
         parents = {node.id: node.parent_id for node in self.definition.nodes}
         for node in self.definition.nodes:
             if node.parent_id is None:
@@ -157,7 +160,7 @@ class _Graph:
                     reached.add(edge.target)
                     pending.append(edge.target)
         for step_id in self.nodes:
-            if step_id not in reached:
+            if step_id not in reached and self.containers.of[step_id] is None:
                 message = f"No path leads from a trigger to step {step_id!r}."
                 yield Issue(code="unreachable", message=message, node_id=step_id)
 
@@ -172,7 +175,11 @@ class _Graph:
         for step_id in self._sorted():
             for edge in self.incoming[step_id]:
                 masks[step_id] |= masks[edge.source] | 1 << positions[edge.source]
-        return {step_id: _Ancestors(mask, positions) for step_id, mask in masks.items()}
+        seen = dict(masks)
+        for step_id in self.nodes:
+            for container in self.containers.around(step_id):
+                seen[step_id] |= masks[container]
+        return {step_id: _Ancestors(mask, positions) for step_id, mask in seen.items()}
 
     def _sorted(self) -> list[str]:
         """The steps, sources first; those on a cycle come last, in the drawn order."""

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from stepwire.definition.plan import TriggerType
-from stepwire.engine.model import StepError
+from stepwire.engine.model import MapPlan, StepError, WaitsFor
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +39,18 @@ class RunStarted(Event, frozen=True, kw_only=True):
     name: ClassVar[str] = "run.started"
 
 
+class RunPaused(Event, frozen=True, kw_only=True):
+    """Nothing goes on until a person answers."""
+
+    name: ClassVar[str] = "run.paused"
+
+
+class RunResumed(Event, frozen=True, kw_only=True):
+    """A paused run goes on: somebody answered, or a time to answer ran out."""
+
+    name: ClassVar[str] = "run.resumed"
+
+
 class RunCompleted(Event, frozen=True, kw_only=True):
     """Every step settled and no failure was left unanswered."""
 
@@ -61,7 +73,10 @@ class RunCancelled(Event, frozen=True, kw_only=True):
 
 
 class RunRetried(Event, frozen=True, kw_only=True):
-    """The failed run was taken up again: ``step_ids``, those that failed it and those it cancelled, are as new."""
+    """The failed run was taken up again: ``step_ids``, those that failed it and those it cancelled, are as new.
+
+    A container that had begun goes on with the items that it has not done.
+    """
 
     name: ClassVar[str] = "run.retried"
     step_ids: tuple[str, ...] = ()
@@ -76,11 +91,15 @@ class StepScheduled(StepEvent, frozen=True, kw_only=True):
 
 
 class StepStarted(StepEvent, frozen=True, kw_only=True):
-    """The attempt begins, with its configuration evaluated to ``input``. Effects wait until this is durable."""
+    """The attempt begins, with its configuration evaluated to ``input``. Effects wait until this is durable.
+
+    ``map`` where the step is a container: its items follow.
+    """
 
     name: ClassVar[str] = "step.started"
     attempt: int
     input: Any = None
+    map: MapPlan | None = None
 
 
 class StepRetrying(StepEvent, frozen=True, kw_only=True):
@@ -93,11 +112,15 @@ class StepRetrying(StepEvent, frozen=True, kw_only=True):
 
 
 class StepWaiting(StepEvent, frozen=True, kw_only=True):
-    """The step rests until ``until``; None: until something from outside moves it."""
+    """The step rests until ``until``; None: until something from outside moves it.
+
+    Where it waits for a child run, ``output`` names that: ``{"run_id": …}``.
+    """
 
     name: ClassVar[str] = "step.waiting"
     attempt: int
     until: datetime | None = None
+    waits_for: WaitsFor = "time"
     output: Any = None
 
 
@@ -134,6 +157,8 @@ class StepCancelled(StepEvent, frozen=True, kw_only=True):
 AnyEvent = (
     RunQueued
     | RunStarted
+    | RunPaused
+    | RunResumed
     | RunCompleted
     | RunFailed
     | RunCancelled
@@ -149,8 +174,10 @@ AnyEvent = (
 )
 
 EVENT_TYPES: dict[str, type[AnyEvent]] = {event.name: event for event in AnyEvent.__args__}
+_PLACED = {"at", "step_id"}  # what has a column of its own
+_RARE = {"map"}  # what is left out where it is None
 _DATA_FIELDS = {
-    event: tuple(field for field in event.__struct_fields__ if field not in ("at", "step_id"))
+    event: tuple(field for field in event.__struct_fields__ if field not in _PLACED | _RARE)
     for event in EVENT_TYPES.values()
 }
 
@@ -161,7 +188,10 @@ def step_id_of(event: AnyEvent) -> str | None:
 
 def data_of(event: AnyEvent) -> dict[str, Any]:
     """What a row or a frame carries in ``data``: all but ``at`` and ``step_id``, which have places of their own."""
-    return {field: getattr(event, field) for field in _DATA_FIELDS[type(event)]}
+    data = {field: getattr(event, field) for field in _DATA_FIELDS[type(event)]}
+    if isinstance(event, StepStarted) and event.map is not None:
+        data["map"] = event.map
+    return data
 
 
 def revive(name: str, step_id: str | None, data: dict[str, Any], at: datetime) -> AnyEvent:

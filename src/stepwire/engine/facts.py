@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from stepwire.definition.plan import TriggerType
+from stepwire.engine.model import RunStatus, StepError, WaitsFor
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +54,45 @@ class AttemptFailed(Fact, frozen=True, kw_only=True):
 
 
 class AttemptWaits(Fact, frozen=True, kw_only=True):
-    """The attempt has nothing to do until ``until``; then it is complete with ``output``."""
+    """The attempt has nothing to do until ``until``, or until somebody answers, or a child run ends.
+
+    What waits for a time is complete with ``output`` then.
+    """
 
     step_id: str
     attempt: int
-    until: datetime
+    until: datetime | None
+    waits_for: WaitsFor = "time"
     output: Any = None
+
+
+class ItemsGiven(Fact, frozen=True, kw_only=True):
+    """A container's configuration is evaluated: how many items there are, and how they are to be run."""
+
+    step_id: str
+    attempt: int
+    input: Any
+    items: int
+    concurrency: int
+    collects: bool
+
+
+class Answered(Fact, frozen=True, kw_only=True):
+    """A person answered the step that waited for one."""
+
+    step_id: str
+    data: Any
+
+
+class ChildEnded(Fact, frozen=True, kw_only=True):
+    """The run that the step waits for has ended."""
+
+    step_id: str
+    run_id: str
+    status: RunStatus
+    output: Any = None
+    error: StepError | None = None
+    jitter: float = 0.0
 
 
 class TimePassed(Fact, frozen=True, kw_only=True):
@@ -71,6 +105,12 @@ class WorkerLost(Fact, frozen=True, kw_only=True):
 
 class CancelRequested(Fact, frozen=True, kw_only=True):
     """Somebody wants the run stopped."""
+
+
+class Expired(Fact, frozen=True, kw_only=True):
+    """The run has taken as long as a run may: ``seconds``."""
+
+    seconds: float
 
 
 class Abandoned(Fact, frozen=True, kw_only=True):
@@ -87,8 +127,12 @@ AnyFact = (
     | AttemptCompleted
     | AttemptFailed
     | AttemptWaits
+    | ItemsGiven
+    | Answered
+    | ChildEnded
     | TimePassed
     | WorkerLost
     | CancelRequested
+    | Expired
     | Abandoned
 )

@@ -1,4 +1,4 @@
-"""What a run does next: ``apply`` folds an event into the state, ``advance`` says what follows from a fact.
+"""What a run does next: ``advance`` says what follows from a fact.
 
 Pure: no I/O, no clock, no chance. A report about an attempt that is over changes nothing, so the shell may report
 late, twice and in any order.
@@ -6,20 +6,19 @@ late, twice and in any order.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 
-from stepwire.definition.plan import Plan, Step
+from stepwire.definition.plan import Plan
 from stepwire.engine.commands import AnyCommand, Execute, StopAll
 from stepwire.engine.events import (
     AnyEvent,
     RunCancelled,
     RunCompleted,
     RunFailed,
-    RunQueued,
-    RunRetried,
+    RunPaused,
+    RunResumed,
     RunStarted,
     StepCancelled,
     StepCompleted,
@@ -33,6 +32,7 @@ from stepwire.engine.events import (
 )
 from stepwire.engine.facts import (
     Abandoned,
+    Answered,
     AnyFact,
     AttemptCompleted,
     AttemptFailed,
@@ -40,12 +40,26 @@ from stepwire.engine.facts import (
     AttemptWaits,
     Begin,
     CancelRequested,
+    ChildEnded,
+    Expired,
+    ItemsGiven,
     TakenUp,
     TimePassed,
     WorkerLost,
 )
-from stepwire.engine.model import SETTLED, RunState, StepError, StepState
-from stepwire.engine.retry import next_attempt_at
+from stepwire.engine.fold import apply
+from stepwire.engine.model import SETTLED, MapPlan, RunState, StepError
+from stepwire.engine.places import item_of, locate
+from stepwire.engine.settlement import (
+    begun_items,
+    cancel_all,
+    decision,
+    failure,
+    failure_handles,
+    go_on,
+    run_output,
+    unanswered,
+)
 
 MAX_ATTEMPTS = 100
 
@@ -58,51 +72,6 @@ class Advance(msgspec.Struct, frozen=True):
     commands: tuple[AnyCommand, ...] = ()
 
 
-def apply(state: RunState, event: AnyEvent) -> RunState:
-    """Fold one event into the state. Replay is this function over the journal, and nothing else."""
-    match event:
-        case StepScheduled(step_id=step_id, attempt=attempt):
-            position = state.step(step_id).position
-            return _with_step(state, step_id, StepState(status="running", attempt=attempt, position=position))
-        case StepStarted(step_id=step_id, attempt=attempt, input=value, at=at):
-            known = state.step(step_id).position
-            position = state.started if known is None else known
-            step = StepState(status="running", attempt=attempt, input=value, started_at=at, position=position)
-            started = max(state.started, position + 1)
-            return msgspec.structs.replace(state, started=started, steps=state.steps.insert(step_id, step))
-        case StepRetrying(step_id=step_id, error=error, next_attempt_at=due_at):
-            return _change(state, step_id, status="waiting", error=error, due_at=due_at)
-        case StepWaiting(step_id=step_id, until=until, output=output):
-            return _change(state, step_id, status="waiting", due_at=until, output=output)
-        case StepCompleted(step_id=step_id, output=output, handles=handles, at=at):
-            return _settle(
-                state, step_id, status="completed", output=output, error=None, handles=handles, completed_at=at
-            )
-        case StepFailed(step_id=step_id, attempt=attempt, error=error, handles=handles, at=at):
-            return _settle(
-                state, step_id, status="failed", output=None, error=error, handles=handles, completed_at=at,
-                attempt=attempt,
-            )  # fmt: skip
-        case StepSkipped(step_id=step_id, at=at):
-            return _settle(state, step_id, status="skipped", completed_at=at)
-        case StepCancelled(step_id=step_id, at=at):
-            return _settle(state, step_id, status="cancelled", output=None, completed_at=at)
-        case RunQueued():
-            return state
-        case RunStarted(at=at):
-            return msgspec.structs.replace(state, status="running", started_at=at)
-        case RunCompleted(output=output, at=at):
-            return msgspec.structs.replace(state, status="completed", output=output, completed_at=at)
-        case RunFailed(error=error, at=at):
-            return msgspec.structs.replace(state, status="failed", error=error, completed_at=at)
-        case RunCancelled(at=at):
-            return msgspec.structs.replace(state, status="cancelled", completed_at=at)
-        case RunRetried(step_ids=step_ids):
-            return _renew(state, step_ids)
-        case _:
-            assert_never(event)
-
-
 def advance(plan: Plan, state: RunState, facts: Iterable[AnyFact]) -> Advance:
     """Take facts into a run, one after another, and say everything that follows from them.
 
@@ -110,20 +79,26 @@ def advance(plan: Plan, state: RunState, facts: Iterable[AnyFact]) -> Advance:
     """
     events: list[AnyEvent] = []
     unfollowed: deque[AnyEvent] = deque()
+
+    def take(state: RunState, event: AnyEvent) -> RunState:
+        events.append(event)
+        unfollowed.append(event)
+        return apply(state, event)
+
     for fact in facts:
         for decided in decide(plan, state, fact):
             if state.is_finished:
                 break
-            if isinstance(fact, TakenUp) and not _is_pending(state, decided):
-                continue  # what was decided just before led to it already
-            state = apply(state, decided)
-            events.append(decided)
-            unfollowed.append(decided)
+            if not _still_holds(state, fact, decided):
+                continue  # what was decided just before has led to it, or cut it off
+            if state.status == "paused" and not isinstance(fact, CancelRequested | Expired | Abandoned):
+                state = take(state, RunResumed(at=decided.at))
+            state = take(state, decided)
             while unfollowed:
                 for event in consequences(plan, state, unfollowed.popleft()):
-                    state = apply(state, event)
-                    events.append(event)
-                    unfollowed.append(event)
+                    state = take(state, event)
+    if events and state.status == "running" and state.asking and not state.busy:
+        state = take(state, RunPaused(at=events[-1].at))
     return Advance(state, tuple(events), tuple(commands(events)))
 
 
@@ -131,43 +106,44 @@ def decide(plan: Plan, state: RunState, fact: AnyFact) -> Sequence[AnyEvent]:
     """The events that a fact makes by itself; none where it is about something that is over."""
     match fact:
         case Begin(at=at):
-            if state.status != "queued":
-                return []
-            return [RunStarted(at=at), *_begin(plan, fact)]
+            return [RunStarted(at=at), *_begin(plan, state, fact)] if state.status == "queued" else []
         case TakenUp():
-            return list(_decide_again(plan, state, fact))
+            return [*_begin(plan, state, fact), *_decide_again(plan, state, "", fact)]
         case TimePassed(at=at):
-            return [event for step_id, step in state.steps.items() for event in _go_on(plan, step_id, step, fact)]
+            due = [path for path, due_at in state.due.items() if due_at <= at]
+            return [_when_due(plan, state, path, fact) for path in due]
         case WorkerLost():
-            return [event for step_id, step in state.steps.items() for event in _lose(plan, step_id, step, fact)]
+            return [event for path in state.steps for event in _lose(plan, state, path, fact)]
         case CancelRequested(at=at):
-            return [*_cancel_unsettled(plan, state, fact), RunCancelled(at=at)]
+            return [*cancel_all(plan, state, fact), RunCancelled(at=at)]
+        case Expired(at=at, seconds=seconds):
+            error = StepError("run-timeout", f"The run has taken longer than {seconds:,.0f} seconds.")
+            return [*cancel_all(plan, state, fact), RunFailed(at=at, error=error)]
         case Abandoned(at=at, code=code, message=message):
-            error = StepError(code, message)
-            return [*_cancel_unsettled(plan, state, fact), RunFailed(at=at, error=error)]
-        case AttemptStarted() | AttemptCompleted() | AttemptFailed() | AttemptWaits():
+            return [*cancel_all(plan, state, fact), RunFailed(at=at, error=StepError(code, message))]
+        case Answered() | ChildEnded():
+            return _outside(plan, state, fact)
+        case AttemptStarted() | AttemptCompleted() | AttemptFailed() | AttemptWaits() | ItemsGiven():
             return _report(plan, state, fact)
         case _:
             assert_never(fact)
 
 
 def consequences(plan: Plan, state: RunState, event: AnyEvent) -> Sequence[AnyEvent]:
-    """What follows from an event, in a state that has it: steps decided downstream, the run's end."""
+    """What follows from an event, in a state that has it: steps decided downstream, the end of an item or the run."""
     if state.is_finished:
         return []
     match event:
-        case StepFailed(handles=(), error=error, step_id=step_id, at=at):
-            failed = RunFailed(at=at, error=error, failed_step_id=step_id)
-            return [*_cancel_unsettled(plan, state, event), failed]
-        case StepCompleted() | StepFailed() | StepSkipped():
-            decided = [
-                decision
-                for target in plan.steps[event.step_id].downstream
-                if (decision := _decision(state, plan.steps[target], event)) is not None
-            ]
-            if state.settled == len(plan.steps):
-                return [RunCompleted(at=event.at, output=_output(plan, state))]
-            return decided
+        case StepFailed(handles=(), step_id=path):
+            return unanswered(plan, state, locate(plan, path), event)
+        case StepCompleted(step_id=path) | StepFailed(step_id=path) | StepSkipped(step_id=path):
+            return _settled(plan, state, path, event)
+        case StepCancelled(step_id=path):
+            place = locate(plan, path) if plan.steps else None
+            is_over = place is not None and place.scope and place.scope not in state.items
+            return go_on(plan, state, item_of(place.scope)[0], event) if place is not None and is_over else []
+        case StepStarted(step_id=path) if event.map is not None:
+            return go_on(plan, state, path, event)
         case RunStarted() if not plan.steps:
             return [RunCompleted(at=event.at, output={})]
         case _:
@@ -191,164 +167,138 @@ def commands(events: Iterable[AnyEvent]) -> Iterator[AnyCommand]:
     yield from wanted.values()
 
 
-def _begin(plan: Plan, fact: Begin | TakenUp) -> Iterator[StepScheduled | StepSkipped]:
+def _settled(plan: Plan, state: RunState, path: str, event: StepCompleted | StepFailed | StepSkipped) -> list[AnyEvent]:
+    place = locate(plan, path)
+    scope, steps = place.scope, place.plan.steps
+    if scope:
+        if scope not in state.items:
+            return go_on(plan, state, item_of(scope)[0], event)
+    elif state.settled == len(steps):
+        return [RunCompleted(at=event.at, output=run_output(plan, state))]
+    decisions = (decision(state, scope, steps[target], event) for target in place.step.downstream)
+    return [decided for decided in decisions if decided is not None]
+
+
+def _begin(plan: Plan, state: RunState, fact: Begin | TakenUp) -> Iterator[AnyEvent]:
     """Roots run at once, save the triggers that this run was not started by."""
     fired = plan.fired_triggers(fact.trigger_type)
     for step in map(plan.steps.__getitem__, plan.roots):
+        known = state.step(step.id)
+        if known.status != "pending":
+            continue
         if step.kind == "trigger" and step.id not in fired:
             yield StepSkipped(at=fact.at, step_id=step.id)
         else:
-            yield StepScheduled(at=fact.at, step_id=step.id, step_type=step.type, attempt=1)
+            yield StepScheduled(at=fact.at, step_id=step.id, step_type=step.type, attempt=known.attempt + 1)
 
 
-def _decide_again(plan: Plan, state: RunState, fact: TakenUp) -> Iterator[StepScheduled | StepSkipped]:
-    """Pending steps that nothing is awaited for; none in a run that was never retried."""
-    for decided in _begin(plan, fact):
-        if state.step(decided.step_id).status == "pending":
-            yield decided
+def _decide_again(
+    plan: Plan, state: RunState, scope: str, fact: TakenUp, whole: Plan | None = None
+) -> Iterator[AnyEvent]:
+    """Pending steps that nothing is awaited for, and containers with room: none in a run that was never retried."""
+    whole = whole or plan
     for step in plan.steps.values():
-        if step.incoming and (decision := _decision(state, step, fact)) is not None:
-            yield decision
+        path = scope + step.id
+        if (step.incoming or scope) and (decided := decision(state, scope, step, fact)) is not None:
+            yield decided
+        for inner_scope in begun_items(state, path) if step.inner is not None else ():
+            yield from _decide_again(step.inner or plan, state, inner_scope, fact, whole)
+        yield from go_on(whole, state, path, fact) if step.inner is not None else ()
+
+
+def _still_holds(state: RunState, fact: AnyFact, event: AnyEvent) -> bool:
+    if not isinstance(event, StepEvent):
+        return True
+    status = state.step(event.step_id).status
+    if isinstance(fact, TakenUp):
+        return status == ("running" if isinstance(event, StepCompleted) else "pending")
+    return status not in SETTLED
 
 
 def _report(
-    plan: Plan, state: RunState, fact: AttemptStarted | AttemptCompleted | AttemptFailed | AttemptWaits
+    plan: Plan, state: RunState, fact: AttemptStarted | AttemptCompleted | AttemptFailed | AttemptWaits | ItemsGiven
 ) -> list[AnyEvent]:
-    at, step_id, attempt = fact.at, fact.step_id, fact.attempt
-    step = state.step(step_id)
-    if step.status != "running" or step.attempt != attempt:
+    at, path, attempt = fact.at, fact.step_id, fact.attempt
+    step = state.step(path)
+    if step.status != "running" or step.attempt != attempt or step.map is not None:
         return []
     match fact:
         case AttemptStarted(input=value):
-            started = StepStarted(at=at, step_id=step_id, attempt=attempt, input=value)
+            started = StepStarted(at=at, step_id=path, attempt=attempt, input=value)
             return [started] if step.started_at is None else []
+        case ItemsGiven(input=value, items=items, concurrency=concurrency, collects=collects):
+            inner = locate(plan, path).step.inner
+            wanted = MapPlan(items, len(inner.steps) if inner is not None else 0, concurrency, collects)
+            return [StepStarted(at=at, step_id=path, attempt=attempt, input=value, map=wanted)]
         case AttemptCompleted(output=output, handles=handles):
-            return [StepCompleted(at=at, step_id=step_id, attempt=attempt, output=output, handles=handles)]
-        case AttemptWaits(until=until, output=output):
-            return [StepWaiting(at=at, step_id=step_id, attempt=attempt, until=until, output=output)]
+            return [StepCompleted(at=at, step_id=path, attempt=attempt, output=output, handles=handles)]
+        case AttemptWaits(until=until, waits_for=waits_for, output=output):
+            return [
+                StepWaiting(at=at, step_id=path, attempt=attempt, until=until, waits_for=waits_for, output=output)
+            ]  # fmt: skip
         case AttemptFailed():
-            return [_failure(plan.steps[step_id], fact)]
+            return [failure(locate(plan, path), state, fact)]
         case _:
             assert_never(fact)
 
 
-def _failure(step: Step, fact: AttemptFailed) -> AnyEvent:
-    """Another attempt where the policy has one left, else the step's failure."""
-    error = StepError(fact.code, fact.message, fact.attempt, fact.details)
-    due_at = next_attempt_at(step.retry, fact.attempt, fact.at, fact.jitter, fact.retry_after)
-    if fact.is_retryable and due_at is not None:
-        return StepRetrying(
-            at=fact.at, step_id=step.id, attempt=fact.attempt, error=error, next_attempt_at=due_at
-        )  # fmt: skip
-    return StepFailed(
-        at=fact.at, step_id=step.id, attempt=fact.attempt, error=error, handles=_failure_handles(step)
-    )  # fmt: skip
+def _outside(plan: Plan, state: RunState, fact: Answered | ChildEnded) -> list[AnyEvent]:
+    """What a person or a child run says to the step that waits for it."""
+    at, path = fact.at, fact.step_id
+    step = state.step(path)
+    if step.status != "waiting":
+        return []
+    if isinstance(fact, Answered):
+        answered = StepCompleted(at=at, step_id=path, attempt=step.attempt, output=fact.data)
+        return [answered] if step.waits_for == "person" else []
+    if step.waits_for != "run" or step.output != {"run_id": fact.run_id}:
+        return []
+    if fact.status == "completed":
+        return [StepCompleted(at=at, step_id=path, attempt=step.attempt, output=fact.output)]
+    message = f"The run {fact.run_id} was cancelled." if fact.error is None else fact.error.message
+    failed = AttemptFailed(
+        at=at,
+        step_id=path,
+        attempt=step.attempt,
+        code="child-cancelled" if fact.error is None else "child-failed",
+        message=message,
+        details={"run_id": fact.run_id},
+        is_retryable=fact.error is not None,
+        jitter=fact.jitter,
+    )
+    return [failure(locate(plan, path), state, failed)]
 
 
-def _failure_handles(step: Step) -> tuple[str, ...]:
-    """An error edge comes before ``on_error: continue``."""
-    if step.has_error_edge:
-        return ("error",)
-    return ("default",) if step.on_error == "continue" else ()
-
-
-def _go_on(plan: Plan, step_id: str, step: StepState, fact: TimePassed) -> Iterator[AnyEvent]:
-    """A waiting step whose time has come: the next attempt of a failed one, the end of a delay."""
-    if step.due_at is None or step.due_at > fact.at:
-        return
+def _when_due(plan: Plan, state: RunState, path: str, fact: TimePassed) -> AnyEvent:
+    """A waiting step whose time has come: the next attempt, the end of a delay, or nobody has answered."""
+    step = state.step(path)
+    planned = locate(plan, path).step
+    if step.waits_for == "person":
+        if "timeout" in planned.wired:
+            return StepCompleted(at=fact.at, step_id=path, attempt=step.attempt, handles=("timeout",))
+        error = StepError("approval-timeout", "Nobody answered in time.", step.attempt)
+        handles = failure_handles(planned)
+        return StepFailed(at=fact.at, step_id=path, attempt=step.attempt, error=error, handles=handles)
     if step.error is not None:
-        attempt = step.attempt + 1
-        yield StepScheduled(at=fact.at, step_id=step_id, step_type=plan.steps[step_id].type, attempt=attempt)
-    else:
-        yield StepCompleted(at=fact.at, step_id=step_id, attempt=step.attempt, output=step.output)
+        return StepScheduled(at=fact.at, step_id=path, step_type=planned.type, attempt=step.attempt + 1)
+    return StepCompleted(at=fact.at, step_id=path, attempt=step.attempt, output=step.output)
 
 
-def _lose(plan: Plan, step_id: str, step: StepState, fact: WorkerLost) -> Iterator[AnyEvent]:
+def _lose(plan: Plan, state: RunState, path: str, fact: WorkerLost) -> Iterator[AnyEvent]:
     """An attempt whose worker died is made again at once as the next one, unless the step must not run twice."""
-    if step.status != "running":
+    step = state.step(path)
+    if step.status != "running" or step.map is not None:
         return
-    planned = plan.steps[step_id]
+    planned = locate(plan, path).step
     if step.started_at is None or planned.kind != "effect":
-        yield StepScheduled(at=fact.at, step_id=step_id, step_type=planned.type, attempt=step.attempt)
+        yield StepScheduled(at=fact.at, step_id=path, step_type=planned.type, attempt=step.attempt)
         return
     error = StepError("worker-lost", "The worker died while it ran the step.", step.attempt)
-    if planned.retry.on_worker_lost and step.attempt < MAX_ATTEMPTS:
+    if planned.retry.on_worker_lost and step.attempt - step.earlier_attempts < MAX_ATTEMPTS:
         yield StepRetrying(
-            at=fact.at, step_id=step_id, attempt=step.attempt, error=error, next_attempt_at=fact.at + timedelta(0)
+            at=fact.at, step_id=path, attempt=step.attempt, error=error, next_attempt_at=fact.at
         )  # fmt: skip
-        yield StepScheduled(at=fact.at, step_id=step_id, step_type=planned.type, attempt=step.attempt + 1)
+        yield StepScheduled(at=fact.at, step_id=path, step_type=planned.type, attempt=step.attempt + 1)
     else:
-        handles = _failure_handles(planned)
-        yield StepFailed(at=fact.at, step_id=step_id, attempt=step.attempt, error=error, handles=handles)
-
-
-def _decision(
-    state: RunState, step: Step, cause: StepCompleted | StepFailed | StepSkipped | TakenUp
-) -> StepScheduled | StepSkipped | None:
-    """Whether the step runs, is skipped, or cannot be decided yet.
-
-    Sources are looked at from the last one: where they settle in the drawn order, the first look finds one that has
-    not, so that joining n branches does not cost n * n looks.
-    """
-    if state.step(step.id).status != "pending":
-        return None
-    is_live = False
-    for link in reversed(step.incoming):
-        source = state.step(link.source)
-        if source.status in SETTLED:
-            is_live = is_live or link.handle in source.handles
-        elif step.join == "all":
-            return None
-    if is_live:
-        return StepScheduled(at=cause.at, step_id=step.id, step_type=step.type, attempt=1)
-    if all(state.step(link.source).status in SETTLED for link in step.incoming):
-        return StepSkipped(at=cause.at, step_id=step.id)
-    return None
-
-
-def _cancel_unsettled(plan: Plan, state: RunState, cause: AnyEvent | AnyFact) -> list[AnyEvent]:
-    """Every step that has not settled, those of the state included whose plan is gone."""
-    return [
-        StepCancelled(at=cause.at, step_id=step_id)
-        for step_id in dict.fromkeys([*plan.steps, *state.steps])
-        if state.step(step_id).status not in SETTLED
-    ]
-
-
-def _output(plan: Plan, state: RunState) -> dict[str, Any]:
-    """Step id to output, of each completed step that nothing follows."""
-    return {step_id: state.step(step_id).output for step_id in plan.leaves if state.step(step_id).status == "completed"}
-
-
-def _with_step(state: RunState, step_id: str, step: StepState) -> RunState:
-    return msgspec.structs.replace(state, steps=state.steps.insert(step_id, step))
-
-
-def _change(state: RunState, step_id: str, **changes: Any) -> RunState:
-    return _with_step(state, step_id, msgspec.structs.replace(state.step(step_id), **changes))
-
-
-def _is_pending(state: RunState, event: AnyEvent) -> bool:
-    return isinstance(event, StepEvent) and state.step(event.step_id).status == "pending"
-
-
-def _renew(state: RunState, step_ids: Iterable[str]) -> RunState:
-    """A run that ended, going on, with these steps as if nothing had happened to them."""
-    steps = state.steps
-    for step_id in step_ids:
-        steps = steps.discard(step_id)
-    return msgspec.structs.replace(
-        state,
-        status="queued" if state.started_at is None else "running",
-        steps=steps,
-        settled=sum(step.status in SETTLED for step in steps.values()),
-        started=max((step.position + 1 for step in steps.values() if step.position is not None), default=0),
-        output=None,
-        error=None,
-        completed_at=None,
-    )
-
-
-def _settle(state: RunState, step_id: str, **changes: Any) -> RunState:
-    settled = msgspec.structs.replace(state, settled=state.settled + 1)
-    return _change(settled, step_id, due_at=None, **changes)
+        handles = failure_handles(planned)
+        yield StepFailed(at=fact.at, step_id=path, attempt=step.attempt, error=error, handles=handles)

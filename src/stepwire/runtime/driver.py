@@ -6,81 +6,134 @@ The order is the guarantee: journal, then act, then tell. A crash between any tw
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
+from stepwire.db.control import EndedChild, Outside
 from stepwire.db.group_commit import Refused
 from stepwire.db.journal import ClaimedRun, Entry, JournalEvent, JournalStep
 from stepwire.definition.plan import Plan
 from stepwire.engine.commands import Execute
-from stepwire.engine.events import AnyEvent, data_of, step_id_of
-from stepwire.engine.facts import Abandoned, AnyFact, Begin, CancelRequested, TakenUp, TimePassed, WorkerLost
-from stepwire.engine.model import RunState
+from stepwire.engine.events import AnyEvent, StepCancelled, data_of, step_id_of
+from stepwire.engine.facts import (
+    Abandoned,
+    Answered,
+    AnyFact,
+    Begin,
+    CancelRequested,
+    ChildEnded,
+    Expired,
+    TakenUp,
+    TimePassed,
+    WorkerLost,
+)
+from stepwire.engine.model import RunState, StepError
+from stepwire.engine.places import item_of, locate, scope_of
 from stepwire.engine.transition import advance
 from stepwire.errors import LeaseLost
-from stepwire.runtime.clock import now
-from stepwire.runtime.executor import Executor, Prepared
+from stepwire.runtime.clock import jitter, now
+from stepwire.runtime.executor import CHILD_RUN, Executor, Prepared
 from stepwire.signals.live import Announcement
 
 log = logging.getLogger(__name__)
 HOLD = timedelta(seconds=2)  # a run that goes on so soon is kept: giving it back and claiming it costs more
 INLINE_STEPS_AT_ONCE = 100  # then other runs have a turn
 
-Append = Callable[[Entry], Awaitable[bool | None]]
+Append = Callable[[Entry], Awaitable[int | None]]
 Announce = Callable[[UUID, Announcement], None]
+LookOutside = Callable[[UUID, Sequence[str], Sequence[str]], Awaitable[Outside]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What drivers work with. ``append`` says None where the lease is lost, else the run's nudges."""
+
+    executor: Executor
+    append: Append
+    announce: Announce
+    look_outside: LookOutside
+    longest_run: timedelta
 
 
 class Driver:
-    """One run in this worker's hands. ``append`` says None where the lease is lost, else whether to cancel."""
+    """One run in this worker's hands."""
 
-    def __init__(
-        self, run: ClaimedRun, plan: Plan, state: RunState, executor: Executor, append: Append, announce: Announce
-    ) -> None:
+    def __init__(self, run: ClaimedRun, plan: Plan, state: RunState, hands: Hands) -> None:
         self.run = run
         self.plan = plan
         self.state = state
         self.seq = run.seq
-        self._executor = executor
-        self._append = append
-        self._announce = announce
-        self._inbox: asyncio.Queue[AnyFact] = asyncio.Queue()
+        self.expires_at = run.created_at + hands.longest_run
+        self._hands = hands
+        self._nudges = run.nudges
+        self._is_nudged = False
+        self._inbox: asyncio.Queue[AnyFact | None] = asyncio.Queue()  # None: look outside
         self._in_flight: dict[str, asyncio.Task[None]] = {}
-        self._facts = self._first_facts()
 
     @property
     def wake_at(self) -> datetime | None:
         """When the run, at rest, goes on by itself."""
-        return None if self.state.is_finished else self.state.next_due_at()
+        if self.state.is_finished:
+            return None
+        if self._is_nudged:
+            return now()
+        return min(self.state.next_due_at() or self.expires_at, self.expires_at)
 
-    def begin_with(self, fact: AnyFact) -> None:
-        """Begin with this fact alone, instead of what the stored run says."""
-        self._facts = [fact]
+    def nudge(self) -> None:
+        """Have the driver look at what has happened outside of the run."""
+        self._inbox.put_nowait(None)
 
-    def tell(self, fact: AnyFact) -> None:
-        """Hand the run a fact from outside."""
-        self._inbox.put_nowait(fact)
+    def has_missed(self, nudges: int) -> bool:
+        """Whether something has happened that it has not looked at."""
+        return nudges != self._nudges
 
-    async def drive(self) -> None:
-        """Drive until the run rests; its lease is given back by then.
+    async def drive(self, first: AnyFact | None = None) -> None:
+        """Drive until the run rests; its lease is given back by then. ``first``: instead of what the stored run says.
 
         Raises:
             LeaseLost: another driver has the run; nothing was changed.
         """
+        facts = await self._first_facts() if first is None else [first]
         try:
-            while not await self._take(self._facts):
-                self._facts = await self._next_facts()
+            while not await self._take(facts):
+                facts = await self._next_facts()
         finally:
             await self._stop_attempts()
 
-    def _first_facts(self) -> list[AnyFact]:
+    async def _first_facts(self) -> list[AnyFact]:
         at = now()
-        if self.run.is_cancel_requested:
-            return [CancelRequested(at=at)]
+        taken: list[AnyFact] = []
         if self.state.status == "queued":
-            return [Begin(at=at, trigger_type=self.run.trigger_type)]
-        return [WorkerLost(at=at), TakenUp(at=at, trigger_type=self.run.trigger_type), TimePassed(at=at)]
+            taken = [Begin(at=at, trigger_type=self.run.trigger_type)]
+        else:
+            taken = [WorkerLost(at=at), TakenUp(at=at, trigger_type=self.run.trigger_type)]
+        if self._nudges or self.state.asking or self.state.awaiting:
+            seen = await self._look()
+            if any(isinstance(fact, CancelRequested) for fact in seen):
+                return seen
+            taken += seen
+        return [*taken, self._time_passed(at)]
+
+    async def _look(self) -> list[AnyFact]:
+        """What has happened outside; the engine passes over what it knows already."""
+        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), list(self.state.awaiting))
+        self._nudges = max(self._nudges, seen.nudges)
+        at = now()
+        if seen.is_cancel_requested:
+            return [CancelRequested(at=at)]
+        answers = (each for each in seen.answers if each.attempt == self.state.step(each.step_id).attempt)
+        return [
+            *(Answered(at=at, step_id=each.step_id, data=each.data) for each in answers),
+            *(_child_ended(child, at) for child in seen.children),
+        ]
+
+    def _time_passed(self, at: datetime) -> AnyFact:
+        if at >= self.expires_at:
+            return Expired(at=at, seconds=self._hands.longest_run.total_seconds())
+        return TimePassed(at=at)
 
     async def _take(self, facts: Sequence[AnyFact]) -> bool:
         """Take facts in, journal what follows, begin the effects that it orders; True when the run rests."""
@@ -88,20 +141,17 @@ class Driver:
         events, effects = await self._settle(facts)
         rests = self._rests(effects)
         try:
-            is_cancelled = await self._journal(before, events, rests)
+            await self._journal(before, events, rests)
         except Refused as error:
             self.state, effects = before, []
             events, _ = await self._settle([Abandoned(at=now(), code="not-storable", message=str(error)[:500])])
             rests = True
-            is_cancelled = await self._journal(before, events, rests)
-        if self.state.is_finished:
+            await self._journal(before, events, rests)
+        if rests:
             return True
-        if is_cancelled:
-            self.tell(CancelRequested(at=now()))
-            return False
         for effect in effects:
             self._begin(effect)
-        return rests
+        return False
 
     async def _settle(self, facts: Sequence[AnyFact]) -> tuple[list[AnyEvent], list[Prepared]]:
         """Follow facts and the inline steps that they lead to, until only effects and waits are left."""
@@ -118,7 +168,7 @@ class Driver:
                 if not isinstance(command, Execute):
                     effects.clear()
                     return events, effects
-                begun = self._executor.begin(self.run, self.plan, self.state, command.step_id, command.attempt)
+                begun = self._hands.executor.begin(self.run, self.plan, self.state, command.step_id, command.attempt)
                 if isinstance(begun, Prepared):
                     effects.append(begun)
                     pending.append(begun.started)
@@ -134,13 +184,13 @@ class Driver:
             return True
         if effects or self._in_flight or not self._inbox.empty():
             return False
-        due_at = self.state.next_due_at()
+        due_at = self.wake_at
         return due_at is None or due_at > now() + HOLD
 
-    async def _journal(self, before: RunState, events: Sequence[AnyEvent], rests: bool) -> bool:
-        """Make events durable, then tell the watchers; True when the run's cancellation was asked for."""
+    async def _journal(self, before: RunState, events: Sequence[AnyEvent], rests: bool) -> None:
+        """Make events durable, then tell the watchers. A run that was nudged meanwhile is looked at again."""
         if not events and not rests:
-            return False
+            return
         stored = [
             JournalEvent(self.seq + number, event.name, step_id_of(event), _encode(data_of(event)), event.at)
             for number, event in enumerate(events, 1)
@@ -152,40 +202,61 @@ class Driver:
             known_seq=self.seq,
             state=self.state,
             events=stored,
-            steps=[JournalStep(step_id, self._step_type(step_id), self.state.step(step_id)) for step_id in changed],
+            steps=[self._journal_step(step_id) for step_id in changed],
             is_released=rests,
             wake_at=self.wake_at,
+            nudges=self._nudges,
+            is_quiet=any(step_id in before.asking for step_id in changed),
+            parent_run_id=self.run.parent_run_id if self.state.is_finished else None,
+            cut_steps=[
+                event.step_id
+                for event in events
+                if isinstance(event, StepCancelled) and self._step_type(event.step_id) == CHILD_RUN
+            ],
         )
-        is_cancelled = await self._append(entry)
-        if is_cancelled is None:
-            raise LeaseLost(f"Run {self.run.id} is driven by another worker, or has ended.")
+        nudges = await self._hands.append(entry)
+        if nudges is None:
+            raise LeaseLost(f"Run {self.run.id} is driven by another worker, has ended, or was nudged.")
         self.seq += len(stored)
+        if nudges != self._nudges:
+            self._is_nudged = True
+            self.nudge()
         if stored:
-            self._announce(self.run.id, _announcement(self.run.id, stored, self.state.is_finished))
-        return is_cancelled
+            self._hands.announce(self.run.id, _announcement(self.run.id, stored, self.state.is_finished))
+
+    def _journal_step(self, path: str) -> JournalStep:
+        scope = scope_of(self.state, path)
+        container = item_of(scope)[0] if scope else None
+        return JournalStep(path, self._step_type(path), self.state.step(path), container)
 
     def _step_type(self, step_id: str) -> str:
-        step = self.plan.steps.get(step_id)
-        return step.type if step is not None else "unknown"
+        try:
+            return locate(self.plan, step_id).step.type
+        except KeyError:
+            return "unknown"
 
     def _begin(self, effect: Prepared) -> None:
         async def attempt() -> None:
-            fact = await self._executor.execute(self.run.id, effect)
-            del self._in_flight[effect.step.id]
-            self.tell(fact)
+            fact = await self._hands.executor.execute(self.run, effect)
+            del self._in_flight[effect.path]
+            self._inbox.put_nowait(fact)
 
-        self._in_flight[effect.step.id] = asyncio.create_task(attempt())
+        self._in_flight[effect.path] = asyncio.create_task(attempt())
 
     async def _next_facts(self) -> list[AnyFact]:
         """What is reported next, with all that is reported by then; or that the next instant has come."""
-        due_at = self.state.next_due_at()
+        due_at = self.wake_at
         try:
             async with asyncio.timeout(None if due_at is None else max((due_at - now()).total_seconds(), 0)):
-                facts = [await self._inbox.get()]
+                reports = [await self._inbox.get()]
         except TimeoutError:
-            return [TimePassed(at=_not_before(due_at))]
+            return [self._time_passed(_not_before(due_at))]
         while not self._inbox.empty():
-            facts.append(self._inbox.get_nowait())
+            reports.append(self._inbox.get_nowait())
+        facts = [report for report in reports if report is not None]
+        if None in reports:
+            self._is_nudged = False
+            facts += await self._look()
         return facts
 
     async def _stop_attempts(self) -> None:
@@ -199,6 +270,14 @@ def _not_before(due_at: datetime | None) -> datetime:
     """Now, or the instant waited for: the two clocks that a wait involves may differ by a little."""
     at = now()
     return at if due_at is None else max(at, due_at)
+
+
+def _child_ended(child: EndedChild, at: datetime) -> ChildEnded:
+    error = None if child.error is None else msgspec.convert(child.error, StepError)
+    return ChildEnded(
+        at=at, step_id=child.step_id, run_id=str(child.id), status=child.status, output=child.output, error=error,
+        jitter=jitter(),
+    )  # fmt: skip
 
 
 class _Frame(msgspec.Struct, frozen=True):

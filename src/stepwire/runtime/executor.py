@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from uuid import UUID
 
 import httpx
 import msgspec
@@ -13,20 +12,24 @@ import msgspec
 from stepwire.db.journal import ClaimedRun
 from stepwire.definition.expressions import ExpressionFailed, Variables
 from stepwire.definition.plan import Plan, Step
-from stepwire.engine.facts import AnyFact, AttemptCompleted, AttemptFailed, AttemptStarted, AttemptWaits
+from stepwire.engine.facts import AnyFact, AttemptCompleted, AttemptFailed, AttemptStarted, AttemptWaits, ItemsGiven
 from stepwire.engine.model import RunState
+from stepwire.engine.places import Place, item_of, locate
+from stepwire.runtime.children import Children
 from stepwire.runtime.clock import jitter, now
-from stepwire.steps.base import EffectContext, EffectStep, InlineContext, InlineStep, Outcome, StepFailed, Wait
+from stepwire.steps.base import EffectContext, EffectStep, InlineContext, InlineStep, Items, Outcome, StepFailed, Wait
 from stepwire.steps.registry import StepRegistry
 
 log = logging.getLogger(__name__)
 DEFAULT_TIMEOUT_SECONDS = 3600.0
+CHILD_RUN = "core.workflow"
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """An effect that may begin once the journal says that it has: ``started`` is the fact to write first."""
 
+    path: str
     step: Step
     attempt: int
     config: Any
@@ -36,58 +39,69 @@ class Prepared:
 class Executor:
     """Runs attempts. Inline steps are done on the spot; effects are prepared first and executed when durable."""
 
-    def __init__(self, registry: StepRegistry, http: httpx.AsyncClient, max_output_bytes: int) -> None:
+    def __init__(
+        self, registry: StepRegistry, http: httpx.AsyncClient, children: Children, max_output_bytes: int
+    ) -> None:
         self._registry = registry
         self._http = http
+        self._children = children
         self._max_output_bytes = max_output_bytes
 
     def begin(
         self, run: ClaimedRun, plan: Plan, state: RunState, step_id: str, attempt: int
     ) -> list[AnyFact] | Prepared:
         """Evaluate the step's configuration; an inline step is carried out at once."""
-        step = plan.steps[step_id]
+        place = locate(plan, step_id)
+        step = place.step
         step_type = self._registry[step.type]
         at = now()
         try:
-            raw = step.config.evaluate(_variables(run, plan, state))
+            raw = step.config.evaluate(variables(run, plan, state, place))
             config = _convert(raw, step_type.config)
         except (ExpressionFailed, StepFailed) as error:
             return [self._failed(step_id, attempt, error)]
         started = AttemptStarted(at=at, step_id=step_id, attempt=attempt, input=raw)
         if not isinstance(step_type, InlineStep):
-            return Prepared(step, attempt, config, started)
-        context = InlineContext(now=at, run_input=run.input, sources=_sources(step, state))
+            return Prepared(step_id, step, attempt, config, started)
+        context = InlineContext(now=at, run_input=run.input, sources=_sources(place, state))
         try:
-            return [started, self._fact(step_id, attempt, step_type.evaluate(config, context))]
+            outcome = step_type.evaluate(config, context)
+            if isinstance(outcome, Items):
+                return [_items(started, outcome)]
+            return [started, self._fact(step_id, attempt, outcome)]
         except Exception as error:
             return [started, self._failed(step_id, attempt, error)]
 
-    async def execute(self, run_id: UUID, prepared: Prepared) -> AnyFact:
+    async def execute(self, run: ClaimedRun, prepared: Prepared) -> AnyFact:
         """Carry out an effect; cancelling this stops it."""
-        step, attempt = prepared.step, prepared.attempt
+        step, path, attempt = prepared.step, prepared.path, prepared.attempt
         step_type = self._registry[step.type]
         assert isinstance(step_type, EffectStep)  # noqa: S101 - the registry takes no other kind
         context = EffectContext(
-            run_id=run_id,
-            step_id=step.id,
+            run_id=run.id,
+            step_id=path,
             attempt=attempt,
-            idempotency_key=f"{run_id}:{step.id}",
+            idempotency_key=f"{run.id}:{path}",
             http=self._http,
             log=log,
+            start_run=partial(self._children.start, run, path, attempt),
         )
         limit = step.timeout or DEFAULT_TIMEOUT_SECONDS
         try:
             async with asyncio.timeout(limit):
-                return self._fact(step.id, attempt, await step_type.execute(prepared.config, context))
+                return self._fact(path, attempt, await step_type.execute(prepared.config, context))
         except TimeoutError:
             late = StepFailed("timeout", f"The step took longer than {limit:g} seconds.", is_retryable=True)
-            return self._failed(step.id, attempt, late)
+            return self._failed(path, attempt, late)
         except Exception as error:
-            return self._failed(step.id, attempt, error)
+            return self._failed(path, attempt, error)
 
     def _fact(self, step_id: str, attempt: int, outcome: Outcome | Wait) -> AnyFact:
         if isinstance(outcome, Wait):
-            return AttemptWaits(at=now(), step_id=step_id, attempt=attempt, until=outcome.until, output=outcome.output)
+            return AttemptWaits(
+                at=now(), step_id=step_id, attempt=attempt, until=outcome.until, waits_for=outcome.waits_for,
+                output=outcome.output,
+            )  # fmt: skip
         self._check_output(outcome.output)
         return AttemptCompleted(
             at=now(), step_id=step_id, attempt=attempt, output=outcome.output, handles=outcome.handles
@@ -131,8 +145,16 @@ def _convert(raw: Any, config: type[msgspec.Struct]) -> Any:
         raise StepFailed("bad-config", f"The configuration does not fit: {error}.") from None
 
 
-def _variables(run: ClaimedRun, plan: Plan, state: RunState) -> Variables:
-    fixed: Mapping[str, Any] = {
+def _items(started: AttemptStarted, items: Items) -> ItemsGiven:
+    return ItemsGiven(
+        at=started.at, step_id=started.step_id, attempt=started.attempt, input=started.input, items=items.count,
+        concurrency=items.concurrency, collects=items.collects,
+    )  # fmt: skip
+
+
+def variables(run: ClaimedRun, plan: Plan, state: RunState, place: Place) -> Variables:
+    """What the expressions of a step see: in a container the steps beside it before those around it."""
+    fixed: dict[str, Any] = {
         "input": run.input,
         "trigger": run.trigger or {"type": run.trigger_type},
         "run": {
@@ -144,19 +166,35 @@ def _variables(run: ClaimedRun, plan: Plan, state: RunState) -> Variables:
         },
         "secrets": {},
     }
+    scopes: dict[str, str] = {}
+    if place.scope:
+        container, index = item_of(place.scope)
+        fixed["item"] = state.step(container).input["items"][index]
+        fixed["index"] = index
+        scopes = _scopes(plan, place)
 
     def step(step_id: str) -> dict[str, Any]:
-        known = state.step(step_id)
+        known = state.step(scopes[step_id] + step_id if scopes else step_id)
         error = None if known.error is None else msgspec.structs.asdict(known.error)
         return {"status": known.status, "output": known.output, "error": error}
 
-    return Variables(fixed, plan.step_ids, step)
+    return Variables(fixed, frozenset(scopes) if scopes else plan.step_ids, step)
 
 
-def _sources(step: Step, state: RunState) -> dict[str, Any]:
+def _scopes(plan: Plan, place: Place) -> dict[str, str]:
+    """Step id to the scope that it is seen in from a place."""
+    seen: dict[str, str] = {}
+    while True:
+        seen = dict.fromkeys(place.plan.step_ids, place.scope) | seen
+        if not place.scope:
+            return seen
+        place = locate(plan, item_of(place.scope)[0])
+
+
+def _sources(place: Place, state: RunState) -> dict[str, Any]:
     """The outputs of the sources whose edges are live."""
     return {
-        link.source: state.step(link.source).output
-        for link in step.incoming
-        if link.handle in state.step(link.source).handles
+        link.source: source.output
+        for link in place.step.incoming
+        if link.handle in (source := state.step(place.scope + link.source)).handles
     }

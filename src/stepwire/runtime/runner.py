@@ -6,25 +6,28 @@ import os
 import socket
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
 
 from stepwire.db import journal
+from stepwire.db.control import outside
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import ClaimedRun, Entry
 from stepwire.db.pool import Pool
 from stepwire.definition.plan import Plan
-from stepwire.engine.facts import Abandoned, CancelRequested
+from stepwire.engine.facts import Abandoned
 from stepwire.engine.model import RunState
 from stepwire.errors import LeaseLost
 from stepwire.runtime.alarm import Alarm
 from stepwire.runtime.clock import now
-from stepwire.runtime.driver import Driver
+from stepwire.runtime.driver import Driver, Hands
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans, PlanUnavailable
-from stepwire.signals.cancel import hear_cancels
 from stepwire.signals.live import Announcement, announce
+from stepwire.signals.nudge import announce_nudges, hear_nudges
+from stepwire.signals.wake import Waker
 
 log = logging.getLogger(__name__)
 CLAIM_BATCH = 64
@@ -34,18 +37,35 @@ class Runner:
     """The runs in this worker's hands."""
 
     def __init__(
-        self, pool: Pool, redis: Redis, plans: Plans, executor: Executor, *, slots: int, lease_seconds: float
+        self,
+        pool: Pool,
+        redis: Redis,
+        waker: Waker,
+        plans: Plans,
+        executor: Executor,
+        *,
+        slots: int,
+        lease_seconds: float,
+        longest_run_seconds: float,
     ) -> None:
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._pool = pool
         self._redis = redis
         self._plans = plans
-        self._executor = executor
+        self._waker = waker
         self._slots = slots
         self._lease = timedelta(seconds=lease_seconds)
         self._driven: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
         self._drivers: dict[UUID, Driver] = {}
         self._entries = GroupCommit(self._write, weigh=_weight)
+        self._hands = Hands(
+            executor=executor,
+            append=self._entries.submit,
+            announce=self._tell,
+            look_outside=partial(outside, pool),
+            longest_run=timedelta(seconds=longest_run_seconds),
+        )
+        self._nudging: set[asyncio.Task[None]] = set()
         self._announcements: list[tuple[UUID, Announcement]] = []
         self._telling: asyncio.Task[None] | None = None
         self._claiming = asyncio.Lock()
@@ -58,7 +78,7 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._entries.run())
             group.create_task(self._keep_leases())
-            group.create_task(hear_cancels(self._redis, self.cancel))
+            group.create_task(hear_nudges(self._redis, self.nudge))
 
     async def drive_due(self) -> None:
         """Claim what is due and drive it, until nothing is due or no slot is free."""
@@ -74,10 +94,10 @@ class Runner:
                 if len(claimed) < limit:
                     return
 
-    def cancel(self, run_id: UUID) -> None:
-        """Stop what a run has in flight, if it is in this worker's hands; its cancellation is stored already."""
+    def nudge(self, run_id: UUID) -> None:
+        """Have a run's driver look at what has happened outside, if the run is in this worker's hands."""
         if (driver := self._drivers.get(run_id)) is not None:
-            driver.tell(CancelRequested(at=now()))
+            driver.nudge()
 
     async def stop(self, grace_seconds: float) -> None:
         """Claim no more, let what is in flight end, then hand the rest back."""
@@ -118,34 +138,45 @@ class Runner:
 
     async def _drive(self, run: ClaimedRun) -> None:
         try:
-            driver = self._drivers[run.id] = await self._driver(run)
-            try:
-                await driver.drive()
-            finally:
-                if self._drivers.get(run.id) is driver:
-                    del self._drivers[run.id]
-            self._alarm.set(driver.wake_at)
+            await self._drive_until_it_rests(run)
         except LeaseLost as error:
             log.warning("%s", error)
+            await journal.release(self._pool, [(run.id, run.fence)])  # ours still, where it was only nudged
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("Run %s cannot be driven; its lease lapses and it is tried again", run.id)
 
-    async def _driver(self, run: ClaimedRun) -> Driver:
-        state = RunState() if run.seq <= 1 else await journal.load(self._pool, run)
+    async def _drive_until_it_rests(self, run: ClaimedRun) -> None:
+        state = RunState() if run.seq <= 1 else await journal.load(self._pool, run.id, run.status, run.started_at)
+        first: Abandoned | None = None
         try:
             plan = await self._plans.get(run.workflow_id)
         except PlanUnavailable as error:
-            plan = Plan(steps={})
-            driver = Driver(run, plan, state, self._executor, self._entries.submit, self._tell)
-            driver.begin_with(Abandoned(at=now(), code=error.kind, message=error.detail))
-            return driver
-        return Driver(run, plan, state, self._executor, self._entries.submit, self._tell)
+            plan, first = Plan(steps={}), Abandoned(at=now(), code=error.kind, message=error.detail)
+        driver = self._drivers[run.id] = Driver(run, plan, state, self._hands)
+        try:
+            await driver.drive(first)
+        finally:
+            if self._drivers.get(run.id) is driver:
+                del self._drivers[run.id]
+        self._alarm.set(driver.wake_at)
 
-    async def _write(self, entries: Sequence[Entry]) -> list[bool | None]:
+    async def _write(self, entries: Sequence[Entry]) -> list[int | None]:
         written = await journal.append(self._pool, entries)
-        return [written.get(entry.run_id) for entry in entries]
+        if written.nudged:
+            self._nudge_soon(written.nudged)
+        return [written.nudges.get(entry.run_id) for entry in entries]
+
+    def _nudge_soon(self, run_ids: Sequence[UUID]) -> None:
+        """Tell whoever drives these runs, or will, that something has happened."""
+
+        async def tell() -> None:
+            await asyncio.gather(announce_nudges(self._redis, run_ids), self._waker.wake())
+
+        task = asyncio.create_task(tell())
+        self._nudging.add(task)
+        task.add_done_callback(self._nudging.discard)
 
     def _tell(self, run_id: UUID, announcement: Announcement) -> None:
         """Announce together what one flush made durable: the drivers that it woke all come here in the same turn."""
@@ -182,9 +213,10 @@ class Runner:
             if run_id not in kept and current is not None and current[0] == fence:
                 log.warning("The lease on run %s was lost", run_id)
                 current[1].cancel()
-        for run_id, is_cancel_requested in kept.items():
-            if is_cancel_requested:
-                self.cancel(run_id)
+        for run_id, nudges in kept.items():
+            driver = self._drivers.get(run_id)
+            if driver is not None and driver.has_missed(nudges):
+                driver.nudge()
 
 
 def _weight(entry: Entry) -> int:

@@ -8,15 +8,19 @@ from uuid import UUID
 
 from stepwire.db import control
 from stepwire.db.models import Run, StepRun
-from stepwire.db.pool import Pool
+from stepwire.db.pool import Connection
 from stepwire.db.runs import status_of
+from stepwire.db.session import Database
+from stepwire.definition.input_schema import InputSchema
 from stepwire.engine.model import FINISHED
-from stepwire.errors import RunFinished, RunNotFailed, RunNotPaused, StepNotWaiting
+from stepwire.errors import RunFinished, RunNotFailed, RunNotFound, RunNotPaused, StepNotWaiting
+from stepwire.services.limits import check_json, check_text
 from stepwire.services.runs import RunService
 from stepwire.signals.live import LiveHub
 
 LOOK_SECONDS = 1.0  # how long an end that no message told of can go unnoticed
 RESTING = FINISHED | {"paused"}
+ACTIVE = ("queued", "running", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +37,19 @@ class RunControl:
 
     def __init__(
         self,
-        pool: Pool,
+        database: Database,
         runs: RunService,
         hub: LiveHub,
         wake: Callable[[], Awaitable[None]],
-        announce_cancel: Callable[[UUID], Awaitable[None]],
+        announce_nudge: Callable[[Sequence[UUID]], Awaitable[None]],
+        max_input_bytes: int,
     ) -> None:
-        self._pool = pool
+        self._database = database
         self._runs = runs
         self._hub = hub
         self._wake = wake
-        self._announce_cancel = announce_cancel
+        self._announce_nudge = announce_nudge
+        self._max_input_bytes = max_input_bytes
 
     async def cancel(self, owner: UUID, run_id: UUID) -> Ordered:
         """Have a run cancelled: what it has in flight is stopped, not awaited. Of a cancelled one, nothing.
@@ -51,9 +57,9 @@ class RunControl:
         Raises:
             RunNotFound, RunFinished.
         """
-        is_new = await control.request_cancel(self._pool, owner, run_id)
+        is_new = await control.request_cancel(self._database.pool, owner, run_id)
         if is_new:
-            await asyncio.gather(self._announce_cancel(run_id), self._wake())
+            await asyncio.gather(self._announce_nudge([run_id]), self._wake())
         run, steps = await self._runs.get(owner, run_id)
         if not is_new and run.status != "cancelled":
             raise RunFinished(f"The run has {run.status} already; there is nothing left to cancel.")
@@ -65,31 +71,60 @@ class RunControl:
         Raises:
             RunNotFound, RunNotFailed.
         """
-        is_new = await control.retry(self._pool, owner, run_id)
-        if is_new:
-            await self._wake()
+        async with self._database.transaction() as connection:
+            locked = await control.lock(connection, owner, run_id)
+            if locked is not None and locked.status == "failed":
+                await control.take_up(connection, run_id, locked)
         run, steps = await self._runs.get(owner, run_id)
-        if not is_new:
+        if locked is None or locked.status != "failed":
             raise RunNotFailed(f"The run is {run.status}; only failed runs can be taken up again.")
-        return Ordered(run, steps, is_new)
+        await self._wake()
+        return Ordered(run, steps, is_new=True)
 
     async def resume(self, owner: UUID, run_id: UUID, step_id: str, data: dict[str, Any]) -> Ordered:
-        """Complete a step that waits for a person.
+        """Answer a step that waits for a person; the run goes on. Of the same answer again, nothing.
 
         Raises:
-            RunNotFound, RunNotPaused, StepNotWaiting.
+            RunNotFound, RunNotPaused, StepNotWaiting, InvalidInput, TooLarge, Unacceptable.
         """
-        run, _ = await self._runs.get(owner, run_id)
-        if run.status != "paused":
-            raise RunNotPaused(f"The run is {run.status}; it waits for nobody.")
-        raise StepNotWaiting(f"The step {step_id[:100]!r} does not wait for anybody.")
+        check_json(data, "data", self._max_input_bytes)
+        check_text(step_id, "step_id")
+        async with self._database.transaction() as connection:
+            is_new = await self._answer(connection, owner, run_id, step_id, data)
+        if is_new:
+            await asyncio.gather(self._announce_nudge([run_id]), self._wake())
+        run, steps = await self._runs.get(owner, run_id)
+        return Ordered(run, steps, is_new)
+
+    async def _answer(
+        self, connection: Connection, owner: UUID, run_id: UUID, step_id: str, data: dict[str, Any]
+    ) -> bool:
+        """Keep an answer; False where it was given before."""
+        locked = await control.lock(connection, owner, run_id)
+        if locked is None:
+            raise RunNotFound(f"There is no run {run_id}.")
+        step = await control.waiting_step(connection, run_id, step_id)
+        is_waiting = step is not None and step.status == "waiting" and step.waits_for == "person"
+        if step is not None and is_waiting and locked.status in ACTIVE:
+            schema = (step.input or {}).get("schema")
+            if schema is not None:
+                InputSchema(schema).check(data)
+            if await control.answer(connection, run_id, step_id, step.attempt, data):
+                return True
+        if await control.last_answer(connection, run_id, step_id) == data:
+            return False
+        if is_waiting:
+            raise StepNotWaiting(f"The step {step_id[:100]!r} was answered already, with other data.")
+        if locked.status != "paused":
+            raise RunNotPaused(f"The run is {locked.status}, and the step {step_id[:100]!r} waits for nobody.")
+        raise StepNotWaiting(f"The step {step_id[:100]!r} waits for nobody.")
 
     async def settled(self, owner: UUID, run_id: UUID, seconds: float) -> tuple[Run, Sequence[StepRun]]:
         """The run once it is finished or paused, or as it is after ``seconds``. Raises: RunNotFound."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         async with self._hub.subscribe(run_id) as subscription:
-            while await status_of(self._pool, owner, run_id) not in RESTING:
+            while await status_of(self._database.pool, owner, run_id) not in RESTING:
                 left = deadline - loop.time()
                 if left <= 0:
                     break

@@ -75,7 +75,7 @@ class RunStream:
             raise AfterBeyondEnd(f"The run has {seen.seq} events, fewer than {after}.")
         workflow = await self._workflows.get(owner, seen.workflow_id)
         statuses = {step_id: seen.step_statuses.get(step_id, "pending") for step_id, _ in workflow.steps}
-        first = _encode(SnapshotFrame(run_id, seen.status, seen.seq, statuses))
+        first = _encode(SnapshotFrame(run_id, seen.status, seen.seq, statuses, seen.maps))
         return self._frames(first, seen, subscription, run_id, seen.seq if after is None else after)
 
     async def _frames(

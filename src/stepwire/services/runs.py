@@ -17,9 +17,10 @@ from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.db.runs import RunRepository
 from stepwire.db.session import Database
 from stepwire.db.workflows import WorkflowRepository
+from stepwire.definition.containers import Containers
 from stepwire.definition.graph import Definition, parse
 from stepwire.definition.input_schema import InputSchema
-from stepwire.definition.plan import TriggerType
+from stepwire.definition.plan import Catalog, TriggerType
 from stepwire.engine.events import RunQueued, data_of
 from stepwire.errors import RunNotFound, Unavailable, WorkflowNotFound, WorkflowNotPublished
 from stepwire.services.idempotency import check_same, request_hash
@@ -54,8 +55,9 @@ class Runnable:
 class Workflows:
     """Published workflows by id, read once per process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, catalog: Catalog) -> None:
         self._database = database
+        self._catalog = catalog
         self._known: OrderedDict[UUID, Runnable] = OrderedDict()
 
     async def get(self, owner: UUID, workflow_id: UUID) -> Runnable:
@@ -82,7 +84,12 @@ class Workflows:
         if workflow.status == "draft":
             raise not_published(workflow_id)
         schema = None if workflow.input_schema is None else InputSchema(workflow.input_schema)
-        return Runnable(owner, workflow.version, schema, _outline(parse(workflow.definition)))
+        return Runnable(owner, workflow.version, schema, self._outline(parse(workflow.definition)))
+
+    def _outline(self, definition: Definition) -> tuple[tuple[str, str], ...]:
+        """The steps outside of containers: what lies in one has no state of its own, only its items' steps have."""
+        containers = Containers(definition, self._catalog)
+        return tuple((node.id, node.step_type or "") for node in definition.steps if containers.of[node.id] is None)
 
 
 def not_published(workflow_id: UUID) -> WorkflowNotPublished:
@@ -175,7 +182,10 @@ class RunService:
         Raises:
             RunNotFound.
         """
-        run, reached = await self.get(owner, run_id)
+        async with self._database.session() as session:
+            repository = RunRepository(session=session)
+            run = _found(await repository.of_owner(owner, run_id), run_id)
+            reached = await repository.steps([run_id], with_items=True)
         workflow = await self._workflows.get(owner, run.workflow_id)
         return complete(run, workflow, reached)
 
@@ -205,11 +215,8 @@ def complete(run: Run, workflow: Runnable, reached: Sequence[StepRun]) -> list[S
         known.get(step_id) or StepRun(run_id=run.id, step_id=step_id, step_type=step_type, status="pending", attempt=0)
         for step_id, step_type in workflow.steps
     ]
-    return started + [step for step in drawn if step.position is None]
-
-
-def _outline(definition: Definition) -> tuple[tuple[str, str], ...]:
-    return tuple((node.id, node.step_type or "") for node in definition.steps)
+    unstarted = [step for step in reached if step.position is None and step.container is not None]
+    return started + [step for step in drawn if step.position is None] + unstarted
 
 
 def _found(run: Run | None, run_id: UUID) -> Run:

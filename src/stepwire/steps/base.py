@@ -1,10 +1,10 @@
 """What a step type is: one config Struct and one function. Built-ins and a stranger's package are equal."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 import httpx
@@ -26,10 +26,23 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """The step rests until ``until`` (UTC), holding nothing, and is complete with ``output`` then."""
+    """The step rests until ``until`` (UTC), holding nothing, and is complete with ``output`` then.
 
-    until: datetime
+    With ``waits_for="person"`` it is complete with what somebody answers; ``until`` is the time to answer, None for
+    ever. With ``waits_for="run"`` it ends with the run that ``output`` names: ``{"run_id": …}``.
+    """
+
+    until: datetime | None
     output: Any = None
+    waits_for: Literal["time", "person", "run"] = "time"
+
+
+class Items(msgspec.Struct, frozen=True):
+    """A container has this many items, ``concurrency`` side by side; ``collects``: one that fails does not end it."""
+
+    count: int
+    concurrency: int
+    collects: bool
 
 
 class StepFailed(StepwireError):
@@ -62,12 +75,16 @@ class InlineContext:
     sources: Mapping[str, Any]
 
 
+StartRun = Callable[[UUID, dict[str, Any], bool], Awaitable[UUID]]
+
+
 @dataclass(frozen=True, slots=True)
 class EffectContext:
     """What a step that acts on the world gets.
 
     ``idempotency_key`` is the same for every attempt of a step of a run, so that the other side can recognise a
-    repeat. ``http`` is the guarded client: it reaches no private address.
+    repeat. ``http`` is the guarded client: it reaches no private address. ``start_run`` starts a run of another
+    workflow (its id, the input, whether to wait for it), one per step however often it is called.
     """
 
     run_id: UUID
@@ -76,6 +93,7 @@ class EffectContext:
     idempotency_key: str
     http: httpx.AsyncClient
     log: logging.Logger
+    start_run: StartRun
 
 
 class StepType(Protocol):
@@ -100,6 +118,8 @@ class StepType(Protocol):
     @property
     def expressions(self) -> frozenset[str]: ...
     @property
+    def is_container(self) -> bool: ...
+    @property
     def output_schema(self) -> dict[str, Any] | None: ...
     @property
     def examples(self) -> list[dict[str, Any]]: ...
@@ -117,7 +137,7 @@ class StepType(Protocol):
 class InlineStep(Protocol):
     """Kinds ``trigger``, ``pure`` and ``wait``: deterministic, without I/O, and quick, since the run waits for it."""
 
-    def evaluate(self, config: Any, context: InlineContext) -> Outcome | Wait:
+    def evaluate(self, config: Any, context: InlineContext) -> Outcome | Wait | Items:
         """Run one attempt with the evaluated configuration.
 
         Raises:
@@ -130,7 +150,7 @@ class InlineStep(Protocol):
 class EffectStep(Protocol):
     """Kind ``effect``: may run more than once for one step when a worker dies; is cancelled when the run is."""
 
-    async def execute(self, config: Any, context: EffectContext) -> Outcome:
+    async def execute(self, config: Any, context: EffectContext) -> Outcome | Wait:
         """Run one attempt with the evaluated configuration.
 
         Raises:
@@ -146,6 +166,7 @@ class BuiltIn:
     icon: ClassVar[str] = "box"
     config: ClassVar[ConfigType] = NoConfig
     expressions: ClassVar[frozenset[str]] = frozenset()
+    is_container: ClassVar[bool] = False
     output_schema: ClassVar[dict[str, Any] | None] = None
     examples: ClassVar[list[dict[str, Any]]] = []
 

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from typing import cast
 
+from stepwire.steps.approval import Approval
 from stepwire.steps.base import EffectStep, InlineStep, StepType
 from stepwire.steps.branch import Condition, Switch
 from stepwire.steps.flow import Delay, Fail, Log, Merge
 from stepwire.steps.http import HttpRequest
+from stepwire.steps.nested import ChildWorkflow, Map
+from stepwire.steps.respond import Respond
 from stepwire.steps.transform import Transform
 from stepwire.steps.triggers import ManualTrigger, ScheduleTrigger, WebhookTrigger
 
@@ -27,6 +30,10 @@ BUILT_IN: tuple[Callable[[], StepType], ...] = (
     Fail,
     Log,
     HttpRequest,
+    Approval,
+    Map,
+    ChildWorkflow,
+    Respond,
 )
 
 

@@ -1,0 +1,93 @@
+"""Child runs: started once per attempt of the step that wants them, whatever is repeated."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from stepwire.db.control import lock, take_up
+from stepwire.db.pool import Pool
+
+_KNOWN = """
+SELECT id, status, parent_attempt FROM run WHERE parent_run_id = $1 AND parent_step_id = $2
+ORDER BY created_at DESC, id DESC LIMIT 1
+"""
+
+_WORKFLOW = "SELECT version, status, input_schema FROM workflow WHERE id = $1 AND owner_id = $2"
+
+_START = """
+WITH started AS (
+    INSERT INTO run (id, owner_id, workflow_id, workflow_version, status, trigger_type, input, seq, wake_at,
+                     parent_run_id, parent_step_id, parent_attempt, is_awaited, root_run_id, depth)
+    SELECT $1, $2, $3, $4, 'queued', 'workflow', $5, 1, now(), parent.id, $7, $8, $9, parent.root_run_id,
+           parent.depth + 1
+    FROM run parent WHERE parent.id = $6 AND parent.status IN ('running', 'paused')
+    ON CONFLICT (parent_run_id, parent_step_id, parent_attempt) WHERE parent_run_id IS NOT NULL DO NOTHING
+    RETURNING id, created_at
+)
+INSERT INTO run_event (run_id, seq, event, data, at)
+SELECT id, 1, 'run.queued', $10, created_at FROM started RETURNING run_id
+"""
+
+
+class KnownChild(msgspec.Struct, frozen=True):
+    """The run that was started last for a step, and the attempt that it was started or taken up for."""
+
+    id: UUID
+    status: str
+    parent_attempt: int
+
+
+class ChildWorkflow(msgspec.Struct, frozen=True):
+    """What starting a run of a workflow needs to know of it."""
+
+    version: int
+    status: str
+    input_schema: dict[str, Any] | None
+
+
+class NewChild(msgspec.Struct, frozen=True, kw_only=True):
+    """A child run to start; ``input`` and ``queued`` (event 1's data) are JSON texts."""
+
+    id: UUID
+    owner_id: UUID
+    workflow_id: UUID
+    workflow_version: int
+    parent_run_id: UUID
+    parent_step_id: str
+    parent_attempt: int
+    is_awaited: bool
+    input: str
+    queued: str
+
+
+async def known_child(pool: Pool, parent_run_id: UUID, step_id: str) -> KnownChild | None:
+    record = await pool.fetchrow(_KNOWN, parent_run_id, step_id)
+    return None if record is None else KnownChild(**record)
+
+
+async def child_workflow(pool: Pool, owner: UUID, workflow_id: UUID) -> ChildWorkflow | None:
+    """The owner's workflow; None where there is none."""
+    record = await pool.fetchrow(_WORKFLOW, workflow_id, owner)
+    if record is None:
+        return None
+    schema = record["input_schema"]
+    decoded = None if schema is None else msgspec.json.decode(schema)
+    return ChildWorkflow(record["version"], record["status"], decoded)
+
+
+async def start_child(pool: Pool, child: NewChild) -> bool:
+    """Store a child run; False where there is one for this attempt already, or its parent has ended."""
+    started = await pool.fetchval(
+        _START, child.id, child.owner_id, child.workflow_id, child.workflow_version, child.input, child.parent_run_id,
+        child.parent_step_id, child.parent_attempt, child.is_awaited, child.queued,
+    )  # fmt: skip
+    return started is not None
+
+
+async def take_child_up(pool: Pool, owner: UUID, run_id: UUID, parent_attempt: int) -> None:
+    """Take a failed child run up again for another attempt of its parent's step; nothing where that is done."""
+    async with pool.acquire() as connection, connection.transaction():
+        run = await lock(connection, owner, run_id)
+        if run is not None and run.status == "failed":
+            await take_up(connection, run_id, run, parent_attempt)

@@ -1,0 +1,91 @@
+"""Which steps lie in which container, and what is wrong with that."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from stepwire.definition.graph import Definition, Edge, Node
+from stepwire.definition.plan import Catalog, Plan, Step
+from stepwire.errors import Issue
+
+MAX_NESTING = 8
+
+
+class Containers:
+    """The container that each step lies in, None outside of any. Groups and notes on the way to it are layout."""
+
+    def __init__(self, definition: Definition, catalog: Catalog) -> None:
+        self._nodes = {node.id: node for node in definition.nodes}
+        self._catalog = catalog
+        self.of: dict[str, str | None] = {node.id: self._container_of(node) for node in definition.steps}
+
+    def is_container(self, node: Node) -> bool:
+        spec = self._catalog.get(node.step_type or "")
+        return spec is not None and spec.is_container and not node.is_decoration
+
+    def around(self, step_id: str) -> list[str]:
+        """The containers that a step lies in, from the inside."""
+        found: list[str] = []
+        container = self.of.get(step_id)
+        while container is not None and container not in found:
+            found.append(container)
+            container = self.of.get(container)
+        return found
+
+    def issues(self, edges: Iterable[Edge]) -> Iterator[Issue]:
+        inhabited = {container for container in self.of.values() if container is not None}
+        numbered = re.compile(r"^(.*?)\[\d+\]\.", re.DOTALL)
+        for step_id in self.of:
+            node = self._nodes[step_id]
+            yield from self._parent_issues(node)
+            if self.is_container(node) and step_id not in inhabited:
+                message = f"Nothing lies in {step_id!r}; drag the steps that it runs per item into it."
+                yield Issue(code="empty-container", message=message, node_id=step_id)
+            prefix = numbered.match(step_id)
+            if prefix is not None and prefix[1] in inhabited:
+                message = f"The id {step_id!r} reads like a step within an item of {prefix[1]!r}; take another id."
+                yield Issue(code="ambiguous-id", message=message, node_id=step_id)
+        for edge in edges:
+            if self.of.get(edge.source) != self.of.get(edge.target):
+                message = f"The edge from {edge.source!r} to {edge.target!r} crosses the border of a container."
+                yield Issue(code="crossing-edge", message=message, edge_id=edge.id, node_id=edge.target)
+
+    def _parent_issues(self, node: Node) -> Iterator[Issue]:
+        parent = self._nodes.get(node.parent_id or "")
+        if parent is not None and not parent.is_decoration and not self.is_container(parent):
+            message = f"Node {node.id!r} lies in {parent.id!r}, which is neither a container nor a group."
+            yield Issue(code="not-a-container", message=message, node_id=node.id)
+        around = self.around(node.id)
+        spec = self._catalog.get(node.step_type or "")
+        if around and spec is not None and spec.kind == "trigger":
+            message = f"The trigger {node.id!r} lies in the container {around[0]!r}, where nothing starts a run."
+            yield Issue(code="trigger-in-container", message=message, node_id=node.id)
+        if len(around) > MAX_NESTING:
+            message = f"Containers nest at most {MAX_NESTING} levels deep."
+            yield Issue(code="too-deep", message=message, node_id=node.id)
+
+    def _container_of(self, node: Node) -> str | None:
+        seen = {node.id}
+        parent = self._nodes.get(node.parent_id or "")
+        while parent is not None and parent.id not in seen:
+            if self.is_container(parent):
+                return parent.id
+            seen.add(parent.id)
+            parent = self._nodes.get(parent.parent_id or "")
+        return None
+
+
+def plan_of(steps: list[Step], containers: Mapping[str, str | None], within: str | None = None) -> Plan:
+    """The plan of what lies in a container, with the plans of the containers in there."""
+    inner: dict[str | None, list[Step]] = {}
+    for step in steps:
+        inner.setdefault(containers[step.id], []).append(step)
+
+    def build(container: str | None) -> Plan:
+        planned = {step.id: with_inner(step) for step in inner.get(container, [])}
+        return Plan(steps=planned, roots=tuple(step.id for step in planned.values() if not step.incoming))
+
+    def with_inner(step: Step) -> Step:
+        return replace(step, inner=build(step.id)) if step.id in inner else step
+
+    return build(within)

@@ -1,0 +1,225 @@
+"""A run's state from its events: ``apply`` takes one more in. It never refuses and never decides."""
+
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+import msgspec
+from rpds import HashTrieMap, HashTrieSet
+
+from stepwire.engine.events import (
+    AnyEvent,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunPaused,
+    RunQueued,
+    RunResumed,
+    RunRetried,
+    RunStarted,
+    StepCancelled,
+    StepCompleted,
+    StepFailed,
+    StepRetrying,
+    StepScheduled,
+    StepSkipped,
+    StepStarted,
+    StepWaiting,
+)
+from stepwire.engine.model import SETTLED, MapProgress, RunState, StepState
+from stepwire.engine.places import item_of, scope_in, scope_of
+
+_replace = msgspec.structs.replace
+
+
+def apply(state: RunState, event: AnyEvent) -> RunState:
+    """Fold one event into the state. Replay is this function over the journal, and nothing else."""
+    match event:
+        case StepScheduled(step_id=step_id, attempt=attempt):
+            known = state.step(step_id)
+            step = StepState(
+                status="running", attempt=attempt, position=known.position, earlier_attempts=known.earlier_attempts
+            )
+            return _begin_item(_put(state, step_id, step), step_id)
+        case StepStarted(step_id=step_id, input=value, map=plan, at=at):
+            known = state.step(step_id)
+            position = state.started if known.position is None else known.position
+            step = _replace(known, status="running", input=value, started_at=at, position=position, map=plan)
+            started = _replace(_put(state, step_id, step), started=max(state.started, position + 1))
+            return started if plan is None else _replace(started, maps=started.maps.insert(step_id, MapProgress()))
+        case StepRetrying(step_id=step_id, error=error, next_attempt_at=due_at):
+            return _change(state, step_id, status="waiting", waits_for="time", error=error, due_at=due_at)
+        case StepWaiting(step_id=step_id, until=until, waits_for=waits_for, output=output):
+            return _change(state, step_id, status="waiting", waits_for=waits_for, due_at=until, output=output)
+        case StepCompleted(step_id=step_id, output=output, handles=handles, at=at):
+            return _settle(
+                state, step_id, status="completed", output=output, error=None, handles=handles, completed_at=at
+            )
+        case StepFailed(step_id=step_id, attempt=attempt, error=error, handles=handles, at=at):
+            return _settle(
+                state, step_id, status="failed", output=None, error=error, handles=handles, completed_at=at,
+                attempt=attempt,
+            )  # fmt: skip
+        case StepSkipped(step_id=step_id, at=at):
+            return _settle(state, step_id, status="skipped", completed_at=at)
+        case StepCancelled(step_id=step_id, at=at):
+            return _settle(state, step_id, status="cancelled", output=None, completed_at=at)
+        case RunQueued():
+            return state
+        case RunStarted(at=at):
+            return _replace(state, status="running", started_at=at)
+        case RunPaused():
+            return _replace(state, status="paused")
+        case RunResumed():
+            return _replace(state, status="running")
+        case RunCompleted(output=output, at=at):
+            return _replace(state, status="completed", output=output, completed_at=at)
+        case RunFailed(error=error, at=at):
+            return _replace(state, status="failed", error=error, completed_at=at)
+        case RunCancelled(at=at):
+            return _replace(state, status="cancelled", completed_at=at)
+        case RunRetried(step_ids=step_ids):
+            return _renew(state, step_ids)
+        case _:
+            assert_never(event)
+
+
+def counted(state: RunState) -> RunState:
+    """The state with everything counted anew that is kept only for speed: of a state that was read, or renewed."""
+    steps = state.steps
+    settled: dict[str, int] = {}
+    unanswered: set[str] = set()
+    begun: dict[str, int] = {}
+    for path, step in steps.items():
+        scope = scope_of(state, path)
+        settled[scope] = settled.get(scope, 0) + (step.status in SETTLED)
+        if scope:
+            container, index = item_of(scope)
+            begun[container] = max(begun.get(container, 0), index + 1)
+            if step.is_unanswered:
+                unanswered.add(scope)
+    items: dict[str, int] = {}
+    maps: dict[str, MapProgress] = {}
+    for path, step in steps.items():
+        if step.map is not None:
+            scopes = [scope_in(path, index) for index in range(begun.get(path, 0))]
+            done = {scope for scope in scopes if settled.get(scope, 0) == step.map.steps}
+            maps[path] = MapProgress(len(scopes), len(done), sum(scope in unanswered for scope in scopes))
+            items.update({scope: settled.get(scope, 0) for scope in scopes if scope not in done})
+    return _replace(
+        state,
+        settled=settled.get("", 0),
+        started=max((step.position + 1 for step in steps.values() if step.position is not None), default=0),
+        busy=sum(step.is_busy for step in steps.values()),
+        asking=HashTrieSet(path for path, step in steps.items() if step.waits_for == "person"),
+        awaiting=HashTrieSet(path for path, step in steps.items() if step.waits_for == "run"),
+        due=HashTrieMap({path: step.due_at for path, step in steps.items() if step.due_at is not None}),
+        maps=HashTrieMap(maps),
+        items=HashTrieMap(items),
+    )
+
+
+def renewable(state: RunState) -> list[str]:
+    """What a retry of a failed run makes new: the steps that failed it and those that were cancelled for it.
+
+    An item that failed by itself, in a container that notes failures and goes on, is as done as any other.
+    """
+    failed_items = {
+        scope for path, step in state.steps.items() if step.is_unanswered and (scope := scope_of(state, path))
+    }
+    found: dict[str, bool] = {}
+
+    def is_renewable(path: str) -> bool:
+        if path not in found:
+            step, scope = state.step(path), scope_of(state, path)
+            found[path] = step.status == "cancelled" or step.is_unanswered
+            if found[path] and scope:
+                container, _ = item_of(scope)
+                plan = state.step(container).map
+                is_noted = plan is not None and plan.collects and scope in failed_items
+                found[path] = is_renewable(container) and not is_noted
+        return found[path]
+
+    return sorted(path for path in state.steps if is_renewable(path))
+
+
+def _put(state: RunState, path: str, step: StepState) -> RunState:
+    known = state.step(path)
+    due = state.due
+    if step.due_at is not None:
+        due = due.insert(path, step.due_at)
+    elif known.due_at is not None:
+        due = due.discard(path)
+    return _replace(
+        state,
+        steps=state.steps.insert(path, step),
+        busy=state.busy + step.is_busy - known.is_busy,
+        due=due,
+        asking=_moved(state.asking, path, known.waits_for == "person", step.waits_for == "person"),
+        awaiting=_moved(state.awaiting, path, known.waits_for == "run", step.waits_for == "run"),
+    )
+
+
+def _moved(paths: "HashTrieSet[str]", path: str, was_in: bool, is_in: bool) -> "HashTrieSet[str]":
+    if was_in == is_in:
+        return paths
+    return paths.insert(path) if is_in else paths.discard(path)
+
+
+def _change(state: RunState, path: str, **changes: Any) -> RunState:
+    return _put(state, path, _replace(state.step(path), **changes))
+
+
+def _begin_item(state: RunState, path: str) -> RunState:
+    """Note that an item has begun, with the first of its steps that is scheduled."""
+    scope = scope_of(state, path)
+    if not scope:
+        return state
+    container, index = item_of(scope)
+    progress = state.maps[container]
+    if index < progress.begun:
+        return state
+    begun = state.maps.insert(container, _replace(progress, begun=index + 1))
+    return _replace(state, maps=begun, items=state.items.insert(scope, 0))
+
+
+def _settle(state: RunState, path: str, **changes: Any) -> RunState:
+    changed = _change(state, path, due_at=None, waits_for=None, **changes)
+    scope = scope_of(state, path)
+    if not scope:
+        return _replace(changed, settled=state.settled + 1)
+    container, _ = item_of(scope)
+    plan, progress = state.step(container).map, state.maps[container]
+    count = state.items[scope] + 1
+    is_done = plan is not None and count == plan.steps
+    return _replace(
+        changed,
+        items=state.items.discard(scope) if is_done else state.items.insert(scope, count),
+        maps=changed.maps.insert(
+            container,
+            MapProgress(
+                progress.begun, progress.done + is_done, progress.failed + changed.step(path).is_unanswered
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _renew(state: RunState, step_ids: Iterable[str]) -> RunState:
+    """A run that ended, going on: with these steps as new, save containers, which go on where they were."""
+    steps = state.steps
+    for path in step_ids:
+        known = state.step(path)
+        if known.map is None:
+            steps = steps.insert(path, StepState(attempt=known.attempt, earlier_attempts=known.attempt))
+        else:
+            steps = steps.insert(
+                path, _replace(known, status="running", error=None, handles=(), output=None, completed_at=None)
+            )
+    renewed = _replace(
+        state,
+        status="queued" if state.started_at is None else "running",
+        steps=steps,
+        output=None,
+        error=None,
+        completed_at=None,
+    )
+    return counted(renewed)
