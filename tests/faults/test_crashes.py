@@ -21,8 +21,8 @@ from served import Served, kill
 from stack import PATIENCE_SECONDS, Api, until
 from stepwire.embedded.valkey import EmbeddedValkey
 from stepwire.engine.events import revive
+from stepwire.engine.fold import apply
 from stepwire.engine.model import RunState
-from stepwire.engine.transition import apply
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from stepwire.db import journal
+from stepwire.db.control import request_cancel
 from stepwire.db.journal import ClaimedRun, Entry, JournalEvent, JournalStep, NewRun
 from stepwire.db.migrate import migrate
 from stepwire.db.pool import Pool, open_pool
@@ -71,6 +72,10 @@ async def claim(pool: Pool, worker: str = "w", limit: int = 10, lease: timedelta
     return await journal.claim(pool, worker=worker, limit=limit, lease=lease)
 
 
+async def append(pool: Pool, *entries: Entry) -> dict[UUID, int]:
+    return (await journal.append(pool, entries)).nudges
+
+
 async def seqs(pool: Pool, run_id: UUID) -> list[int]:
     return [row["seq"] for row in await pool.fetch("SELECT seq FROM run_event WHERE run_id = $1 ORDER BY seq", run_id)]
 
@@ -114,21 +119,21 @@ async def test_a_driver_that_was_overtaken_changes_nothing(pool: Pool, workflow_
     (late,) = await claim(pool, lease=timedelta(0))
     (current,) = await claim(pool, "other")
 
-    assert await journal.append(pool, [entry(late)]) == {}
-    assert await journal.renew(pool, [(late.id, late.fence)], LEASE) == set()
+    assert await append(pool, entry(late)) == {}
+    assert await journal.renew(pool, [(late.id, late.fence)], LEASE) == {}
     assert await pool.fetchval("SELECT count(*) FROM step_run") == 0
     assert await seqs(pool, late.id) == [1]
-    assert await journal.append(pool, [entry(current)]) == {current.id: False}
+    assert await append(pool, entry(current)) == {current.id: 0}
     assert await seqs(pool, late.id) == [1, 2]
 
 
 async def test_a_repeated_write_changes_nothing(pool: Pool, workflow_id: UUID) -> None:
     await journal.accept(pool, [new_run(workflow_id)])
     (run,) = await claim(pool)
-    first = await journal.append(pool, [entry(run)])
-    again = await journal.append(pool, [entry(run)])
+    first = await append(pool, entry(run))
+    again = await append(pool, entry(run))
 
-    assert (first, again) == ({run.id: False}, {})
+    assert (first, again) == ({run.id: 0}, {})
     assert await seqs(pool, run.id) == [1, 2]
 
 
@@ -137,7 +142,7 @@ async def test_a_late_write_never_touches_a_run_that_has_ended(pool: Pool, workf
     (run,) = await claim(pool)
     await pool.execute("UPDATE run SET status = 'cancelled'")
 
-    assert await journal.append(pool, [entry(run)]) == {}
+    assert await append(pool, entry(run)) == {}
     assert await pool.fetchval("SELECT status FROM run") == "cancelled"
 
 
@@ -148,19 +153,37 @@ async def test_a_released_run_is_due_when_it_says(pool: Pool, workflow_id: UUID)
     assert await claim(pool) == []
     await pool.execute("UPDATE run SET wake_at = now()")
     (again,) = await claim(pool)
-    state = await journal.load(pool, again)
+    state = await journal.load(pool, again.id, again.status, again.started_at)
 
     assert (again.seq, again.fence) == (2, 2)
     assert (state.status, state.settled, state.started) == ("running", 1, 1)
     assert state.step("a").output == {"x": 1.5}
 
 
-async def test_a_wish_to_cancel_is_seen_at_the_next_write(pool: Pool, workflow_id: UUID) -> None:
+async def test_a_nudge_is_seen_at_the_next_write(pool: Pool, workflow_id: UUID) -> None:
     await journal.accept(pool, [new_run(workflow_id)])
     (run,) = await claim(pool)
-    await pool.execute("UPDATE run SET cancel_requested_at = now()")
+    await request_cancel(pool, OWNER, run.id)
 
-    assert await journal.append(pool, [entry(run)]) == {run.id: True}
+    assert await append(pool, entry(run)) == {run.id: 1}
+
+
+async def test_a_run_that_was_nudged_before_it_came_to_rest_is_due_again_at_once(pool: Pool, workflow_id: UUID) -> None:
+    await journal.accept(pool, [new_run(workflow_id)])
+    (run,) = await claim(pool)
+    await request_cancel(pool, OWNER, run.id)
+    await append(pool, entry(run, is_released=True, wake_at=datetime.now(UTC) + timedelta(hours=1)))
+
+    assert [each.nudges for each in await claim(pool)] == [1]
+
+
+async def test_a_write_that_must_not_pass_a_nudge_by_does_not(pool: Pool, workflow_id: UUID) -> None:
+    await journal.accept(pool, [new_run(workflow_id)])
+    (run,) = await claim(pool)
+    await request_cancel(pool, OWNER, run.id)
+
+    assert await append(pool, entry(run, is_quiet=True)) == {}
+    assert await append(pool, entry(run, is_quiet=True, nudges=1)) == {run.id: 1}
 
 
 async def test_json_comes_back_as_it_was_written(pool: Pool, workflow_id: UUID) -> None:

@@ -54,9 +54,9 @@ from stepwire.engine.facts import (
     TimePassed,
     WorkerLost,
 )
+from stepwire.engine.fold import apply, renewable
 from stepwire.engine.model import SETTLED, MapPlan, RunState, StepError, StepState
 from stepwire.engine.retry import next_attempt_at
-from stepwire.engine.fold import apply, counted, renewable
 from stepwire.engine.transition import advance
 
 settings.register_profile("core", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

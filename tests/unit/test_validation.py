@@ -199,4 +199,5 @@ def test_the_examples_of_a_step_type_fit_its_schema_and_validate(step_type: str)
     assert step.title
     assert step.description
     for example in step.examples:
-        assert issues(definition([node("a", step_type, example)])) == []
+        inner = [{**node("b"), "parentId": "a"}] if step.is_container else []
+        assert issues(definition([node("a", step_type, example), *inner])) == []
