@@ -7,7 +7,7 @@ import pytest
 
 from factories import chain, definition, edge, node
 from recorder import Recorder
-from stack import Api, until
+from stack import STRANGER, Api, until
 
 
 def within(container: str, *nodes: dict[str, Any]) -> list[dict[str, Any]]:
@@ -228,3 +228,39 @@ def test_child_runs_in_a_container(server: Api) -> None:
     run = server.execute(mapped({"concurrency": 4}, child), {"list": list(range(12))})
 
     assert [each["child"]["square"]["n"] for each in run["output"]["after"]["result"]] == [n * n for n in range(12)]
+
+
+def test_a_workflow_that_leads_back_to_itself_is_not_published(server: Api) -> None:
+    """A refers to itself; B, published, refers to C, which is to refer to B."""
+    own = server.create(chain(node("a")))["id"]
+    server.http.put(f"/api/v1/workflows/{own}", json={"definition": calling(own)})
+    one, other = server.create(chain(node("a")))["id"], server.publish(chain(node("a")))
+    server.http.put(f"/api/v1/workflows/{one}", json={"definition": calling(other)})
+
+    refused = server.http.post(f"/api/v1/workflows/{own}/publish")
+    fine = server.http.post(f"/api/v1/workflows/{one}/publish")
+
+    assert refused.status_code == 422
+    (issue,) = refused.json()["errors"]
+    assert (issue["code"], issue["node_id"]) == ("recursive-workflow", "child")
+    assert fine.status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["missing", "draft", "archived", "another owner's"])
+def test_a_workflow_that_runs_one_which_cannot_be_run_is_not_published(server: Api, kind: str) -> None:
+    known = str(uuid4())
+    if kind == "draft":
+        known = server.create(chain(node("a")))["id"]
+    elif kind == "archived":
+        known = server.publish(chain(node("a")))
+        server.http.post(f"/api/v1/workflows/{known}/archive")
+    elif kind == "another owner's":
+        with server.client(STRANGER) as client:
+            body = {"name": "x", "definition": chain(node("a"))}
+            known = client.post("/api/v1/workflows", json=body).json()["id"]
+            assert client.post(f"/api/v1/workflows/{known}/publish").status_code == 200
+    made = server.create(calling(known))["id"]
+    checked = server.http.post(f"/api/v1/workflows/{made}/validate").json()
+
+    code = {"draft": "workflow-not-published", "archived": "workflow-not-published"}.get(kind, "unknown-workflow")
+    assert [(issue["code"], issue["node_id"]) for issue in checked["issues"]] == [(code, "child")]

@@ -238,7 +238,9 @@ async def release(pool: Pool, held: Sequence[tuple[UUID, int]]) -> None:
     await pool.execute(_RELEASE, [run_id for run_id, _ in held], [fence for _, fence in held])
 
 
-async def load(connection: "Pool | Connection", run_id: UUID, status: RunStatus, started_at: datetime | None) -> RunState:
+async def load(
+    connection: "Pool | Connection", run_id: UUID, status: RunStatus, started_at: datetime | None
+) -> RunState:
     """The state of a run, from its step rows."""
     steps = {record["step_id"]: _step_state(record) for record in await connection.fetch(_LOAD, run_id)}
     return counted(RunState(status=status, steps=HashTrieMap(steps), started_at=started_at))

@@ -27,6 +27,7 @@ from stepwire.errors import (
 from stepwire.services.idempotency import check_same, request_hash
 from stepwire.services.limits import check_json, check_text
 from stepwire.services.paging import Paging, Part, cut, part_of
+from stepwire.services.references import reference_issues
 from stepwire.steps.registry import StepRegistry
 
 CREATE, DUPLICATE = "create", "duplicate"
@@ -134,7 +135,7 @@ class WorkflowService:
             if workflow.status == "archived":
                 raise WorkflowNotDraft("The workflow is archived; duplicate it to publish it again.")
             if workflow.status == "draft":
-                checked = check(workflow.definition, self._registry)
+                checked = await self._checked(repository, workflow, workflow.definition)
                 if checked.issues:
                     count = len(checked.issues)
                     problems = "1 problem" if count == 1 else f"{count} problems"
@@ -161,8 +162,18 @@ class WorkflowService:
         Raises:
             WorkflowNotFound.
         """
-        workflow = await self.get(owner, workflow_id)
-        return check(workflow.definition if definition is None else definition, self._registry)
+        async with self._database.session() as session:
+            repository = WorkflowRepository(session=session)
+            workflow = _found(await repository.of_owner(owner, workflow_id), workflow_id)
+            return await self._checked(repository, workflow, workflow.definition if definition is None else definition)
+
+    async def _checked(self, repository: WorkflowRepository, workflow: Workflow, definition: dict[str, Any]) -> Checked:
+        """A definition checked by itself, then for the workflows that it runs."""
+        checked = check(definition, self._registry)
+        if checked.plan is None:
+            return checked
+        issues = await reference_issues(repository, workflow.owner_id, workflow.id, definition)
+        return Checked(None, tuple(issues)) if issues else checked
 
     @asynccontextmanager
     async def _locked(
