@@ -66,12 +66,81 @@ def test_every_reference_in_the_document_leads_somewhere(server: Api) -> None:
 
     assert references
     for reference in references:
-        assert reference.startswith("#/components/schemas/"), reference
-        assert reference.rpartition("/")[2] in document["components"]["schemas"], reference
+        _, components, kind, name = reference.split("/")
+        assert (components, name in document["components"][kind]) == ("components", True), reference
 
 
 def test_the_document_is_valid_openapi(server: Api) -> None:
     validate(server.http.get("/docs/openapi.json").json())
+
+
+def test_the_example_bodies_are_taken_as_they_are(server: Api) -> None:
+    """In the order in which the document links the operations: each finds what the one before has made."""
+    document = server.http.get("/docs/openapi.json").json()
+    bodies = {
+        operation["operationId"]: [
+            each["value"] for each in operation["requestBody"]["content"]["application/json"]["examples"].values()
+        ]
+        for _, _, operation in operations_of(document)
+        if "requestBody" in operation
+    }
+    path = "/api/v1/workflows"
+    empty = [server.http.post(path, json=body) for body in bodies.pop("createWorkflow")]
+    path = f"{path}/{empty[0].json()['id']}"
+    answers = [
+        *empty,
+        *(server.http.put(path, json=body) for body in bodies.pop("updateWorkflow")),
+        *(server.http.post(f"{path}/validate", json=body) for body in bodies.pop("validateWorkflow")),
+        server.http.post(f"{path}/publish"),
+        *(server.http.post(f"{path}/run", json=body) for body in bodies.pop("startRun")),
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 200, 200, 200, 200, 201]
+    assert all(answer.json()["valid"] for answer in answers if "valid" in answer.json())
+    assert server.finished(answers[-1].json()["id"])["output"] == {"greet": {"text": "Hello Ada"}}
+    assert set(bodies) == {"resumeRun"}, "an operation whose examples nobody tries"
+
+
+def test_every_link_names_an_operation_and_its_parameter(server: Api) -> None:
+    document = server.http.get("/docs/openapi.json").json()
+    parameters = {
+        operation["operationId"]: {each["name"] for each in operation.get("parameters", [])}
+        for _, _, operation in operations_of(document)
+    }
+    links = [
+        link
+        for _, _, operation in operations_of(document)
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+
+    assert len(links) > 10
+    assert all(set(link["parameters"]) <= parameters[link["operationId"]] for link in links)
+
+
+def test_the_document_is_what_the_decoders_do(server: Api) -> None:
+    schemas = server.http.get("/docs/openapi.json").json()["components"]["schemas"]
+    inputs = {"WorkflowCreate", "WorkflowUpdate", "RunInput", "ResumeInput", "ValidationRequest"}
+
+    assert inputs == {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}
+    assert schemas["WorkflowResponse"]["properties"]["status"]["type"] == "string"
+    assert "definition" not in schemas["WorkflowResponse"]["required"], "lists leave it out"
+    assert {"output", "error", "started_at"} <= set(schemas["RunResponse"]["required"]), "there, if only as null"
+    assert all("_" not in name for name in schemas)
+
+
+def test_every_answer_says_its_headers(server: Api) -> None:
+    """What it says to be always there is there."""
+    document = server.http.get("/docs/openapi.json").json()
+    made = server.http.post("/api/v1/workflows", json={"name": "x"}, headers={"Idempotency-Key": "headers"})
+    again = server.http.post("/api/v1/workflows", json={"name": "x"}, headers={"Idempotency-Key": "headers"})
+    responses = document["paths"]["/api/v1/workflows"]["post"]["responses"]
+
+    for answer, status in ((made, "201"), (again, "200")):
+        headers = responses[status]["headers"]
+        required = {name for name in headers if document["components"]["headers"][name]["required"]}
+        assert required <= {name for name in headers if name in answer.headers}
+    assert {"Location", "ETag", "X-Request-ID"} <= set(responses["201"]["headers"])
 
 
 def test_a_route_handler_is_short_and_calls_a_service() -> None:

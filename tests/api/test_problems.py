@@ -1,6 +1,7 @@
 """Every error is a problem document that says what to do, and none is a fault of the server."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -153,3 +154,26 @@ def test_an_input_is_refused_with_its_problem(server: Api, body: bytes, status: 
 
     assert response.status_code == status, response.text[:500]
     check_problem(response.json(), response.headers["content-type"], status, path)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"name": ""}, "/name"),
+        ({"name": "x" * 201}, "/name"),
+        ({"name": None}, "/name"),
+        ({"description": 5}, "/description"),
+        ({"definition": []}, "/definition"),
+        ({"input_schema": "x"}, "/input_schema"),
+        ({"unknown": 1}, ""),
+        ([], ""),
+    ],
+)
+def test_a_create_and_an_update_are_refused_alike_and_say_where(server: Api, body: Any, path: str) -> None:
+    workflow_id = server.create({"nodes": [], "edges": []})["id"]
+    update = server.http.put(f"{WORKFLOWS}/{workflow_id}", json=body)
+    create = server.http.post(WORKFLOWS, json={"name": "x", **body} if isinstance(body, dict) else body)
+
+    assert (update.status_code, create.status_code) == (400, 400)
+    assert update.json()["errors"] == create.json()["errors"]
+    assert [issue["path"] for issue in update.json()["errors"]] == [path]

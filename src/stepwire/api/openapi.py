@@ -2,19 +2,33 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from litestar import Request
 from litestar.openapi import OpenAPIConfig, ResponseSpec
-from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
 from stepwire import __version__
+from stepwire.api.document import complete
 from stepwire.api.guards import PUBLIC
 from stepwire.api.problems import PROBLEM_JSON
 from stepwire.api.schemas.common import Problem
 
 ASSETS = "/docs/assets"
+DESCRIPTION = """\
+Draw, publish, run and watch workflows.
+
+- **Errors** are RFC 9457 problem documents; `type` is stable, `detail` is a sentence to act on, `errors` says each thing
+  that is wrong, at its place.
+- **Idempotency**: a creating POST with an `X-Idempotency-Key` (or `Idempotency-Key`) makes one resource, however often
+  it is sent; repeats answer 200 with `Idempotency-Replayed: true`.
+- **Lists** come by page (`?page=&per_page=`, with `total`) or by cursor (`?cursor=`, empty to start), newest first, with
+  `Link` headers.
+- **Watch** a run on the WebSocket `/ws/runs/{run_id}`: a snapshot first, then every event, once, in order.
+"""
 _SAYS = {
     400: "The request is malformed",
     401: "No valid token",
@@ -45,11 +59,32 @@ def made_before(
 NOT_MODIFIED = {304: ResponseSpec(None, description="You have it already", generate_examples=False)}
 
 
+class DocumentPlugin(JsonRenderPlugin):
+    """The document, completed."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, completed(openapi_schema))
+
+
+class SwaggerPlugin(SwaggerRenderPlugin):
+    """Swagger UI with the document, completed."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, completed(openapi_schema))
+
+
+def completed(openapi_schema: dict[str, Any]) -> dict[str, Any]:
+    """The one document of an application, completed when it is asked for first."""
+    if "headers" not in openapi_schema["components"]:
+        complete(openapi_schema)
+    return openapi_schema
+
+
 def openapi_config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Stepwire",
         version=__version__,
-        description="Draw, publish, run and watch workflows. Errors are RFC 9457 problem documents.",
+        description=DESCRIPTION,
         path="/docs",
         use_handler_docstrings=True,
         security=[{"bearer": []}],
@@ -67,13 +102,14 @@ def openapi_config() -> OpenAPIConfig:
             Tag("Health", "For operators"),
         ],
         render_plugins=[
-            SwaggerRenderPlugin(
+            DocumentPlugin(path="/openapi.json"),
+            SwaggerPlugin(
                 path=["/", "/swagger"],
                 js_url=f"{ASSETS}/swagger-ui-bundle.js",
                 css_url=f"{ASSETS}/swagger-ui.css",
                 standalone_preset_js_url=f"{ASSETS}/swagger-ui-standalone-preset.js",
                 favicon=f'<link rel="icon" type="image/png" href="{ASSETS}/favicon-32x32.png">',
-            )
+            ),
         ],
     )
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from stepwire import errors
@@ -65,9 +65,12 @@ def _ours(request: Request[Any, Any, Any], error: StepwireError) -> Response[Pro
 
 def _malformed(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
     extra = error.extra if isinstance(error.extra, list) else []
-    issues = [_issue(each) for each in extra if isinstance(each, dict)]
+    return _unfit(request, [_issue(each) for each in extra if isinstance(each, dict)], error.detail)
+
+
+def _unfit(request: Request[Any, Any, Any], issues: list[Issue], otherwise: str = "") -> Response[Problem]:
     said = "; ".join(f"{issue.message}{f' at {issue.path}' if issue.path else ''}" for issue in issues)
-    detail = f"The request does not have the right form: {said or error.detail}."
+    detail = f"The request does not have the right form: {said or otherwise}."
     return _answer(_problem(request, 400, detail, issues))
 
 
@@ -79,11 +82,18 @@ def _issue(extra: Mapping[str, Any]) -> Issue:
     return Issue(code="malformed", message=message, path=json_pointer(f".{key}"))
 
 
+def _undecodable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """What msgspec says, with the place after it: ``… - at `$.name```."""
+    message, _, place = str(error).partition(" - at `")
+    if "out of range" in message:  # msgspec's word for a number that no type of ours holds
+        return _ours(request, errors.Unacceptable(f"A number cannot be kept as it is: {message}."))
+    return _unfit(request, [Issue(code="malformed", message=message, path=json_pointer(place.rstrip("`")))])
+
+
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    detail = str(error.detail)
-    if error.status_code == HTTPStatus.BAD_REQUEST and "out of range" in detail:  # msgspec's word for such a number
-        return _ours(request, errors.Unacceptable(f"A number cannot be kept as it is: {detail}."))
-    return _answer(_problem(request, error.status_code, detail), error.headers)
+    if isinstance(error.__cause__, SerializationException):
+        return _undecodable(request, error.__cause__)
+    return _answer(_problem(request, error.status_code, str(error.detail)), error.headers)
 
 
 def _too_deep(request: Request[Any, Any, Any], _: RecursionError) -> Response[Problem]:

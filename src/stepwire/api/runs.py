@@ -1,7 +1,7 @@
 """``/runs`` and ``/workflows/{id}/run``: start and follow."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
@@ -39,7 +39,7 @@ from stepwire.signals.tickets import TICKET_SECONDS
 Statuses = Annotated[list[RunStatus] | None, Parameter(query="status", description="May be repeated")]
 Since = Annotated[datetime | None, Parameter(query="since", description="Created at or after")]
 Until = Annotated[datetime | None, Parameter(query="until", description="Created before")]
-Include = Annotated[str | None, Parameter(query="include", description="`context`: lists leave it out otherwise")]
+Include = Annotated[Literal["context"] | None, Parameter(query="include", description="Lists leave it out otherwise")]
 
 
 class RunController(Controller):
@@ -110,7 +110,7 @@ class RunController(Controller):
     async def list_events(
         self, run_id: UUID, runs: RunService, owner: UUID, after: After = 0, limit: Limit = 500
     ) -> Sequel[EventResponse]:
-        """List a run's events from the one after `after` on: complete, in order, without a gap."""
+        """List a run's events, in order and without a gap; replaying them gives the run's state."""
         events = await runs.events(owner, run_id, after=after, limit=limit)
         return sequel([event_response(event) for event in events], events[-1].seq if events else None, limit)
 

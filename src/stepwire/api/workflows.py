@@ -1,6 +1,6 @@
 """``/workflows``: draw and publish."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, post, put
@@ -28,7 +28,9 @@ from stepwire.api.schemas.workflows import (
 from stepwire.services.paging import Paging
 from stepwire.services.workflows import Made, WorkflowService
 
-Include = Annotated[str | None, Parameter(query="include", description="`definition`: lists leave it out otherwise")]
+Include = Annotated[
+    Literal["definition"] | None, Parameter(query="include", description="Lists leave it out otherwise")
+]
 REPLAYED = {"Idempotency-Replayed": "true"}
 
 

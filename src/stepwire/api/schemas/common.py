@@ -1,5 +1,6 @@
 """What several resources share: lists, problems."""
 
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
@@ -8,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from stepwire.errors import Issue
 
 Item = TypeVar("Item")
+Instant = Annotated[datetime, Meta(tz=True, examples=["2030-01-01T00:00:00Z"])]
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):

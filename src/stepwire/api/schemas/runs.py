@@ -1,7 +1,6 @@
 """Runs, their steps and events as clients see them."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from litestar.dto import DTOConfig
 from msgspec import UNSET, Meta, UnsetType
 
 from stepwire.api.dto import ListDTO
+from stepwire.api.schemas.common import Instant
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.model import RunStatus, StepStatus
@@ -68,9 +68,9 @@ class RunResponse(msgspec.Struct, kw_only=True):
     output: Any = None
     error: ErrorResponse | None = None
     parent_run_id: UUID | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-    created_at: datetime
+    started_at: Instant | None = None
+    completed_at: Instant | None = None
+    created_at: Instant
 
 
 class RunListDTO(ListDTO[RunResponse]):
@@ -87,8 +87,8 @@ class StepRunResponse(msgspec.Struct, kw_only=True):
     input: Any
     output: Any
     error: ErrorResponse | None
-    started_at: datetime | None
-    completed_at: datetime | None
+    started_at: Instant | None
+    completed_at: Instant | None
 
 
 class EventResponse(msgspec.Struct, kw_only=True):
@@ -97,7 +97,7 @@ class EventResponse(msgspec.Struct, kw_only=True):
     event: str
     step_id: str | None
     data: dict[str, Any]
-    at: datetime
+    at: Instant
 
 
 def started_response(run: StartedRun) -> RunResponse:

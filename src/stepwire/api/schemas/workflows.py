@@ -1,6 +1,5 @@
 """Workflows as clients see them."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -9,6 +8,7 @@ from litestar.dto import DTOConfig
 from msgspec import UNSET, Meta, UnsetType
 
 from stepwire.api.dto import ListDTO, StructDTO
+from stepwire.api.schemas.common import Instant
 from stepwire.db.models import Workflow
 from stepwire.definition.validate import Checked
 from stepwire.errors import Issue
@@ -59,6 +59,7 @@ class WorkflowUpdate(ReadOnly, kw_only=True, forbid_unknown_fields=True):
 
 
 class WorkflowUpdateDTO(StructDTO[WorkflowCreate]):
+    documented = WorkflowUpdate
     config = DTOConfig(partial=True, forbid_unknown_fields=True)
 
 
@@ -70,9 +71,9 @@ class WorkflowResponse(msgspec.Struct, kw_only=True):
     status: WorkflowStatus
     definition: DefinitionJson | UnsetType = UNSET
     input_schema: dict[str, Any] | None
-    created_at: datetime
-    updated_at: datetime
-    published_at: datetime | None
+    created_at: Instant
+    updated_at: Instant
+    published_at: Instant | None
     source_id: UUID | None
 
 
