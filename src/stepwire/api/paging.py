@@ -19,6 +19,9 @@ After = Annotated[int, Parameter(query="after", ge=0, le=2**31 - 1, description=
 Limit = Annotated[int, Parameter(query="limit", ge=1, le=1000, description="Items at most")]
 
 
+_FILTERS = {"per_page", "status", "name", "include", "workflow_id", "trigger_type", "since", "until"}
+
+
 def provide_paging(page: _Page = 1, per_page: _PerPage = 50, cursor: _Cursor = None) -> Paging:
     """By cursor where one is given, an empty one included; else by page."""
     if cursor is None:
@@ -49,9 +52,12 @@ def sequel(items: list[Item], last: int | None, limit: int) -> Sequel[Item]:
 
 
 def _links(request: Request[Any, Any, Any], relations: dict[str, dict[str, str]]) -> dict[str, str]:
-    given = {name: value for name, value in request.query_params.multi_items() if name not in ("page", "cursor")}
+    given: dict[str, list[str]] = {}
+    for name, value in dict.fromkeys(request.query_params.multi_items()):
+        if name in _FILTERS:
+            given.setdefault(name, []).append(value)
     targets = [
-        f'<{request.url.path}?{urlencode({**given, **change}, doseq=True)}>; rel="{relation}"'
+        f'<{request.scope["path"]}?{urlencode({**given, **change}, doseq=True)}>; rel="{relation}"'
         for relation, change in relations.items()
     ]
     return {"Link": ", ".join(targets)} if targets else {}

@@ -31,6 +31,7 @@ from stepwire.services.workflows import Made, WorkflowService
 Include = Annotated[
     Literal["definition"] | None, Parameter(query="include", description="Lists leave it out otherwise")
 ]
+NamePart = Annotated[str | None, Parameter(query="name", max_length=200, description="A substring, in any case")]
 REPLAYED = {"Idempotency-Replayed": "true"}
 
 
@@ -46,7 +47,7 @@ class WorkflowController(Controller):
         owner: UUID,
         paging: Paging,
         status: WorkflowStatus | None = None,
-        name: str | None = None,
+        name: NamePart = None,
         include: Include = None,
     ) -> Response[Page[WorkflowResponse]]:
         """List workflows, newest first; `name` is a substring."""

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -11,6 +11,7 @@ import msgspec
 from stepwire.errors import Malformed
 
 Item = TypeVar("Item")
+_FOREIGN = "The cursor is not one that this API gave out."
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -49,9 +50,26 @@ def decode_cursor(text: str) -> Position | None:
     if not text:
         return None
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Position)
-    except (msgspec.MsgspecError, binascii.Error, ValueError):
-        raise Malformed("The cursor is not one that this API gave out.") from None
+        position = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Position)
+    except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError):
+        raise Malformed(_FOREIGN) from None
+    if position.created_at.utcoffset() != timedelta(0):
+        raise Malformed(_FOREIGN)
+    return position
+
+
+def instant(moment: datetime | None, name: str) -> datetime | None:
+    """An instant in UTC, as the database takes it.
+
+    Raises:
+        Malformed: without an offset from UTC, or outside of the years 1 to 9999 in UTC.
+    """
+    try:
+        if moment is None or moment.tzinfo is not None:
+            return moment and moment.astimezone(UTC)
+    except OverflowError:
+        raise Malformed(f"{name} is outside of the years 1 to 9999.") from None
+    raise Malformed(f"{name} has no offset from UTC; 2030-01-31T12:00:00Z has one.")
 
 
 def part_of(paging: Paging) -> dict[str, Any]:
