@@ -203,6 +203,8 @@ def _complete_operation(operation: Json, *, is_api: bool) -> None:
         _complete_parameter(parameter)
     if "requestBody" in operation:
         _complete_body(name, operation["requestBody"])
+    if not is_api:
+        operation["security"] = []
     if is_api:
         problem = {"application/problem+json": {"schema": {"$ref": f"{_PREFIX}{Problem.__name__}"}}}
         for status in ("429", "503"):
@@ -226,6 +228,8 @@ def _complete_parameter(parameter: Json) -> None:
         schema["type"] = next(kind for kind in schema["type"] if kind != "null")
         schema["enum"] = [value for value in schema["enum"] if value is not None]
     schema.pop("description", None)
+    if parameter["name"].endswith("Idempotency-Key"):
+        schema.update(minLength=1, maxLength=255, pattern="^[!-~]+$")
     for bound in ("minimum", "maximum"):
         if bound in schema:
             schema[bound] = int(schema[bound])
@@ -235,7 +239,7 @@ def _complete_body(name: str, body: Json) -> None:
     content = body["content"]["application/json"]
     choices = content["schema"].get("oneOf")
     if choices is not None:
-        content["schema"] = next(each for each in choices if each != {"type": "null"})
+        content["schema"] = {"anyOf": choices}
     body["required"] = choices is None
     content["examples"] = BODIES[name]
 

@@ -100,6 +100,8 @@ def _undecodable(request: Request[Any, Any, Any], error: Exception) -> Response[
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     if isinstance(error.__cause__, SerializationException):
         return _undecodable(request, error.__cause__)
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _crash(request, error)
     detail = _ADVICE.get(error.status_code, str(error.detail))
     return _answer(_problem(request, error.status_code, detail), error.headers)
 

@@ -3,10 +3,11 @@
 import base64
 import binascii
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from stepwire.errors import Malformed
 
@@ -58,18 +59,19 @@ def decode_cursor(text: str) -> Position | None:
     return position
 
 
-def instant(moment: datetime | None, name: str) -> datetime | None:
-    """An instant in UTC, as the database takes it.
+def instant(text: str | None, name: str) -> datetime | None:
+    """An RFC 3339 instant in UTC, as the database takes it.
 
     Raises:
-        Malformed: without an offset from UTC, or outside of the years 1 to 9999 in UTC.
+        Malformed: it is none, has no offset from UTC, or lies outside of the years 1 to 9999 in UTC.
     """
+    if text is None:
+        return None
     try:
-        if moment is None or moment.tzinfo is not None:
-            return moment and moment.astimezone(UTC)
-    except OverflowError:
-        raise Malformed(f"{name} is outside of the years 1 to 9999.") from None
-    raise Malformed(f"{name} has no offset from UTC; 2030-01-31T12:00:00Z has one.")
+        moment: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])
+        return moment.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        raise Malformed(f"{name} is not an instant as RFC 3339 has it, such as 2030-01-31T12:00:00Z.") from None
 
 
 def part_of(paging: Paging) -> dict[str, Any]:

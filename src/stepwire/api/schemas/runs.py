@@ -19,7 +19,17 @@ from stepwire.services.runs import StartedRun
 class RunInput(msgspec.Struct, forbid_unknown_fields=True):
     input: Annotated[dict[str, Any], Meta(description="The run's input, checked against the input schema")] = {}
     idempotency_key: (
-        Annotated[str, Meta(description="As the X-Idempotency-Key header", examples=["order-1"])] | None
+        Annotated[
+            str,
+            Meta(
+                description="As the X-Idempotency-Key header",
+                min_length=1,
+                max_length=255,
+                pattern="^[!-~]+$",
+                examples=["order-1"],
+            ),
+        ]
+        | None
     ) = None
 
 
