@@ -10,7 +10,7 @@ from stack import Api
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 ALWAYS = [
-    "--checks=all", "--max-examples=12", "--max-time=30", "--generation-deterministic", "--no-color", "--warnings=off",
+    "--checks=all", "--max-examples=6", "--max-time=20", "--generation-deterministic", "--no-color", "--warnings=off",
 ]  # fmt: skip
 OF_A_RUN = ["startRun", "getRun", "listSteps", "listEvents", "resumeRun", "retryRun", "cancelRun", "createSocketTicket"]
 

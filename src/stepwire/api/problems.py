@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, SerializationException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from stepwire import errors
@@ -100,6 +100,8 @@ def _undecodable(request: Request[Any, Any, Any], error: Exception) -> Response[
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     if isinstance(error.__cause__, SerializationException):
         return _undecodable(request, error.__cause__)
+    if isinstance(error, InternalServerException) and "disconnected" in error.detail:
+        return _answer(_problem(request, 400, "The request ended before its body did."))  # nobody is there to read it
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _crash(request, error)
     detail = _ADVICE.get(error.status_code, str(error.detail))
