@@ -13,6 +13,7 @@ from stepwire.api.examples import BODIES
 from stepwire.api.schemas import catalog, common, runs, workflows
 from stepwire.api.schemas.common import Page, Problem, Sequel
 from stepwire.api.schemas.workflows import ReadOnly
+from stepwire.definition.plan import Handles
 
 Json = dict[str, Any]
 _GENERIC: dict[str, Any] = {
@@ -102,6 +103,7 @@ def _place(document: Json, path: str, item: Json) -> tuple[int, int, str]:
 def _schemas() -> tuple[Json, dict[str, str]]:
     """Msgspec's schemas of all Structs, and Litestar's names to ours."""
     kinds = {name: kind for module in (common, catalog, workflows, runs) for name, kind in _structs(module)}
+    kinds[Handles.__name__] = Handles
     named = {**kinds, **_GENERIC}
     _, found = msgspec.json.schema_components(list(named.values()), ref_template=_PREFIX + "{name}")
     for name, kind in kinds.items():
@@ -161,9 +163,19 @@ def _complete_schema(schema: Json) -> None:
         for keyword in ("description", "examples"):
             if keyword in choice:
                 schema[keyword] = choice.pop(keyword)
+    for value in schema.get("properties", {}).values():
+        _put_default_into_words(value)
     for name in ReadOnly.__struct_fields__:
         if schema.get("additionalProperties") is False and name in schema["properties"]:
             schema["properties"][name] = {"readOnly": True, "description": "Ignored: what GET answers may be sent back"}
+
+
+def _put_default_into_words(field: Json) -> None:
+    """Generated clients (openapi-typescript's) demand every field of a body that has a `default`; a sentence they let be."""
+    default = field.pop("default", None)
+    if default not in (None, "", [], {}):
+        said = f"Default: `{msgspec.json.encode(default).decode()}`"
+        field["description"] = f"{field['description']}. {said}" if "description" in field else said
 
 
 def _reachable(document: Json) -> set[str]:
