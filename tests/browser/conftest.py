@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import node
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-import node
 from stack import Api
 
 EDITOR, FOREIGN = "http://localhost:5173", "http://localhost:5174"
@@ -50,13 +50,15 @@ def site(generated: Path, workplace: Path) -> Iterator[int]:
 async def chromium(site: int) -> AsyncIterator[Browser]:
     """Headless Chromium, to which the ports 5173 and 5174 are the site's: so nobody's own development server is in the way."""
     rules = ", ".join(f"MAP {origin.removeprefix('http://')} 127.0.0.1:{site}" for origin in (EDITOR, FOREIGN))
-    async with async_playwright() as playwright:
-        async with await playwright.chromium.launch(
+    async with (
+        async_playwright() as playwright,
+        await playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
             chromium_sandbox=os.geteuid() != 0,
             args=[f"--host-resolver-rules={rules}"],
-        ) as browser:
-            yield browser
+        ) as browser,
+    ):
+        yield browser
 
 
 @pytest.fixture

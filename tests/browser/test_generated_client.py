@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import node
 import pytest
 from playwright.async_api import Page
 
-import node
 from conftest import EDITOR, FOREIGN
 from factories import chain
 from factories import node as step

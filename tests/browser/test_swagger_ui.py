@@ -1,7 +1,6 @@
 """Swagger UI in a browser without a network: authorise, try operations out, see what they answer."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -41,7 +40,7 @@ class Reader:
 
 
 @pytest.fixture
-async def reader(page: Page, server: Api) -> AsyncIterator[Reader]:
+async def reader(page: Page, server: Api) -> Reader:
     someone = Reader(page)
 
     async def stay_offline(route: Route) -> None:
@@ -55,7 +54,7 @@ async def reader(page: Page, server: Api) -> AsyncIterator[Reader]:
     page.on("console", someone.heard)
     page.on("pageerror", lambda error: someone.complaints.append(str(error)))
     await page.goto(f"{server.url}/docs")
-    yield someone
+    return someone
 
 
 async def test_a_reader_authorises_creates_and_runs_without_a_network(reader: Reader, server: Api) -> None:

@@ -10,6 +10,7 @@ export async function tooMany(place: Place): Promise<void> {
   for (let asked = 0; answer.response.ok && asked < 50; asked += 1) answer = await ask();
   refused(answer, 429, "too-many-requests");
   expect(Number(header(answer, "Retry-After")) >= 1, "seconds to wait");
+  expect(header(answer, "RateLimit") !== header(answer, "RateLimit-Policy"), "what is left, of what");
 }
 
 export async function nobody({ api }: Place): Promise<void> {
