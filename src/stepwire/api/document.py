@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from stepwire.api.examples import BODIES
+from stepwire.api.examples import BODIES, refusal
+from stepwire.api.problems import PROBLEM_JSON
 from stepwire.api.schemas import catalog, common, runs, workflows
 from stepwire.api.schemas.common import Page, Problem, Sequel
 from stepwire.api.schemas.workflows import ReadOnly
@@ -86,7 +87,7 @@ def complete(document: Json) -> Json:
     components["schemas"], renamed = _schemas()
     components["headers"] = {name: _header(name) for name in _HEADERS}
     for path, operation in _operations(document):
-        _complete_operation(operation, is_api=path.startswith("/api/"))
+        _complete_operation(path, operation)
     _rename(document["paths"], renamed)
     reachable = _reachable(document)
     components["schemas"] = {name: schema for name, schema in components["schemas"].items() if name in reachable}
@@ -94,10 +95,10 @@ def complete(document: Json) -> Json:
     return document
 
 
-def _place(document: Json, path: str, item: Json) -> tuple[int, int, str]:
-    """By tag, the collection before what is in it."""
-    tags = [tag["name"] for tag in document["tags"]]
-    return tags.index(next(iter(item.values()))["tags"][0]), path.count("/"), path
+def _place(document: Json, path: str, item: Json) -> tuple[int, bool, int, str]:
+    """By tag: what starts a run first, then the collection before what is in it."""
+    tags, first = [tag["name"] for tag in document["tags"]], next(iter(item.values()))
+    return tags.index(first["tags"][0]), first["operationId"] != "startRun", path.count("/"), path
 
 
 def _schemas() -> tuple[Json, dict[str, str]]:
@@ -205,7 +206,7 @@ def _operations(document: Json) -> Iterator[tuple[str, Json]]:
             yield path, operation
 
 
-def _complete_operation(operation: Json, *, is_api: bool) -> None:
+def _complete_operation(path: str, operation: Json) -> None:
     name, responses = operation["operationId"], operation["responses"]
     operation.pop("deprecated", None)
     operation["summary"] = (
@@ -215,13 +216,18 @@ def _complete_operation(operation: Json, *, is_api: bool) -> None:
         _complete_parameter(parameter)
     if "requestBody" in operation:
         _complete_body(name, operation["requestBody"])
-    if is_api:
-        problem = {"application/problem+json": {"schema": {"$ref": f"{_PREFIX}{Problem.__name__}"}}}
+    if path.startswith("/api/"):
         for status in ("429", "503"):
-            responses[status] = {"description": _PHRASES[status], "content": problem}
+            schema = {"$ref": f"{_PREFIX}{Problem.__name__}"}
+            responses[status] = {"description": _PHRASES[status], "content": {PROBLEM_JSON: {"schema": schema}}}
+    else:
+        operation["security"] = []  # no token is needed
     operation["responses"] = {
         status: _complete_response(name, status, responses[status]) for status in sorted(responses)
     }
+    for status, response in responses.items():
+        if PROBLEM_JSON in response.get("content", {}):
+            response["content"][PROBLEM_JSON]["example"] = msgspec.to_builtins(refusal(name, status, path))
 
 
 def _complete_parameter(parameter: Json) -> None:

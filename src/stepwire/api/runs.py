@@ -39,7 +39,7 @@ from stepwire.signals.tickets import TICKET_SECONDS
 Statuses = Annotated[list[RunStatus] | None, Parameter(query="status", description="May be repeated")]
 Since = Annotated[datetime | None, Parameter(query="since", description="Created at or after")]
 Until = Annotated[datetime | None, Parameter(query="until", description="Created before")]
-Include = Annotated[Literal["context"] | None, Parameter(query="include", description="Lists leave it out otherwise")]
+Include = Annotated[Literal["context"] | None, Parameter(query="include", description="What lists leave out otherwise")]
 
 
 class RunController(Controller):

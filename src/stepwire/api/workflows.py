@@ -29,7 +29,7 @@ from stepwire.services.paging import Paging
 from stepwire.services.workflows import Made, WorkflowService
 
 Include = Annotated[
-    Literal["definition"] | None, Parameter(query="include", description="Lists leave it out otherwise")
+    Literal["definition"] | None, Parameter(query="include", description="What lists leave out otherwise")
 ]
 REPLAYED = {"Idempotency-Replayed": "true"}
 
