@@ -10,12 +10,13 @@ from pathlib import Path
 
 import node
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
-from stack import Api
+from stack import PATIENCE_SECONDS, Api
 
 EDITOR, FOREIGN = "http://localhost:5173", "http://localhost:5174"
 BUILD = node.HERE / "build"
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 @pytest.fixture(scope="session")
@@ -65,4 +66,5 @@ async def chromium(site: int) -> AsyncIterator[Browser]:
 async def page(chromium: Browser) -> AsyncIterator[Page]:
     """A page in a fresh profile."""
     async with await chromium.new_context() as context:
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
         yield await context.new_page()

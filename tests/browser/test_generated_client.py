@@ -1,5 +1,6 @@
 """A client generated from the OpenAPI document does the editor's whole journey, from a page at another origin."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -11,7 +12,7 @@ from playwright.async_api import Page
 from conftest import EDITOR, FOREIGN
 from factories import chain
 from factories import node as step
-from stack import Api, Process, free_port, until
+from stack import PATIENCE_SECONDS, Api, Process, free_port, until
 
 JOURNEYS = ["draw", "publish", "duplicate", "run", "hold", "cancel", "retry", "list", "nobody"]
 
@@ -22,7 +23,8 @@ async def travel(
     """Do one of the journeys of `page/main.ts`, which throws where something is not as expected."""
     await page.goto(origin)
     place = {"api": api.url, "token": api.token(owner or uuid4()), **more}
-    await page.evaluate("([journey, place]) => journeys[journey](place)", [journey, place])
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await page.evaluate("([journey, place]) => journeys[journey](place)", [journey, place])
 
 
 @pytest.fixture
