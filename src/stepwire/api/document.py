@@ -5,11 +5,12 @@ operations and examples are added by operation id. Everything here works on the 
 """
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from stepwire.api.examples import BODIES, refusal
+from stepwire.api.examples import ANSWERS, BODIES, refusal
 from stepwire.api.problems import PROBLEM_JSON
 from stepwire.api.schemas import catalog, common, runs, workflows
 from stepwire.api.schemas.common import Page, Problem, Sequel
@@ -116,6 +117,8 @@ def _schemas() -> tuple[Json, dict[str, str]]:
     for name, kind in _GENERIC.items():
         item = kind.__args__[0].__name__
         found[name] = found.pop(f"{kind.__origin__.__name__}_{item}_") | {"title": name}
+    for name, answer in ANSWERS.items():
+        found[name]["examples"] = [answer]
     renamed = {
         f"{kind.__origin__.__name__}_{kind.__args__[0].__module__}.{kind.__args__[0].__name__}_": name
         for name, kind in _GENERIC.items()
@@ -261,7 +264,7 @@ def _complete_body(name: str, body: Json) -> None:
 def _complete_response(name: str, status: str, response: Json) -> Json:
     headers = ["X-Request-ID", *_BY_STATUS.get(status, []), *_BY_OPERATION.get(f"{name} {status}", [])]
     response["headers"] = {each: {"$ref": f"#/components/headers/{each}"} for each in headers}
-    if "," in response["description"]:  # the standard library's phrase
+    if response["description"] == HTTPStatus(int(status)).description:
         response["description"] = _PHRASES.get(status, response["description"])
     parameter, targets = _LINKS.get(f"{name} {status}", ("", []))
     if targets:

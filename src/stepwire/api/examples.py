@@ -1,10 +1,14 @@
-"""What the documentation sends when somebody tries an operation out, each taken as it is, and what refusals look like."""
+"""What the documentation sends when somebody tries an operation out, each taken as it is, and what is answered."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from stepwire import errors
 from stepwire.api.problems import of_error
 from stepwire.api.schemas.common import Problem
+from stepwire.api.schemas.runs import EventResponse, RunContext, RunResponse, StepContext, StepRunResponse
+from stepwire.api.schemas.workflows import WorkflowResponse
 from stepwire.errors import Issue, StepwireError
 
 GREETING: dict[str, Any] = {
@@ -46,6 +50,31 @@ BODIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 IDS = {"workflow_id": "01890a5d-ac96-774b-bcce-b302099a8057", "run_id": "01890a5d-b127-7a1c-9d6f-2b7a4f8d1c03"}
+_WORKFLOW, _RUN = UUID(IDS["workflow_id"]), UUID(IDS["run_id"])
+_DRAWN = datetime(2030, 1, 1, 9, tzinfo=UTC)
+_STARTED, _ENDED = _DRAWN + timedelta(minutes=5), _DRAWN + timedelta(minutes=5, milliseconds=12)
+_ADA, _HELLO = {"name": "Ada"}, {"text": "Hello Ada"}
+ANSWERS: dict[str, Any] = {
+    "WorkflowResponse": WorkflowResponse(
+        id=_WORKFLOW, name="Greeting", description="", version=1, status="published", definition=GREETING,
+        input_schema=NAME_SCHEMA, created_at=_DRAWN, updated_at=_DRAWN, published_at=_DRAWN, source_id=None,
+    ),
+    "RunResponse": RunResponse(
+        id=_RUN, workflow_id=_WORKFLOW, workflow_version=1, status="completed", trigger_type="manual", input=_ADA,
+        context=RunContext(
+            _ADA, {"start": StepContext("completed", _ADA, None), "greet": StepContext("completed", _HELLO, None)}
+        ),
+        output={"greet": _HELLO}, created_at=_STARTED, started_at=_STARTED, completed_at=_ENDED,
+    ),
+    "StepRunResponse": StepRunResponse(
+        id=f"{_RUN}:greet", run_id=_RUN, step_id="greet", step_type="core.transform", status="completed", attempt=1,
+        input={"values": _HELLO}, output=_HELLO, error=None, started_at=_STARTED, completed_at=_ENDED,
+    ),
+    "EventResponse": EventResponse(
+        run_id=_RUN, seq=8, event="step.completed", step_id="greet", at=_ENDED,
+        data={"attempt": 1, "output": _HELLO, "handles": ["default"]},
+    ),
+}  # fmt: skip
 _NUL = "holds a NUL character (\\u0000), which cannot be stored."
 _UNKNOWN = "There is no variable 'inptu'; an expression here can read input, steps, trigger, run and secrets."
 _KEY_REUSED = errors.IdempotencyKeyReused(
