@@ -95,7 +95,10 @@ def openapi_config() -> OpenAPIConfig:
         components=Components(
             security_schemes={
                 "bearer": SecurityScheme(
-                    type="http", scheme="bearer", bearer_format="JWT", description="A Supabase access token"
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT",
+                    description="A Supabase access token; in the embedded mode, what `stepwire token` prints",
                 )
             }
         ),

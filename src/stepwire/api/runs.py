@@ -39,7 +39,7 @@ Statuses = Annotated[list[RunStatus] | None, Parameter(query="status", descripti
 _INSTANT = {"format": "date-time", "examples": ["2030-01-31T12:00:00Z"]}
 Since = Annotated[str | None, Parameter(query="since", description="Created at or after", schema_extra=_INSTANT)]
 Until = Annotated[str | None, Parameter(query="until", description="Created before", schema_extra=_INSTANT)]
-Include = Annotated[Literal["context"] | None, Parameter(query="include", description="Lists leave it out otherwise")]
+Include = Annotated[Literal["context"] | None, Parameter(query="include", description="What lists leave out otherwise")]
 
 
 class RunController(Controller):

@@ -29,7 +29,7 @@ from stepwire.services.paging import Paging
 from stepwire.services.workflows import Made, WorkflowService
 
 Include = Annotated[
-    Literal["definition"] | None, Parameter(query="include", description="Lists leave it out otherwise")
+    Literal["definition"] | None, Parameter(query="include", description="What lists leave out otherwise")
 ]
 NamePart = Annotated[str | None, Parameter(query="name", max_length=200, description="A substring, in any case")]
 REPLAYED = {"Idempotency-Replayed": "true"}
