@@ -67,7 +67,15 @@ def require_json(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHan
     if connection.scope.get("method") not in _WITH_BODY:
         return
     headers = connection.headers
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, _semicolon, parameters = headers.get("content-type", "").lower().partition(";")
+    kind = kind.strip()
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     if has_body and kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise HTTPException(status_code=415, detail="Send the body as application/json.")
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
+    if has_body and charset not in ("", "utf-8", "utf8", "us-ascii"):
+        raise HTTPException(status_code=415, detail="Send the body as UTF-8: JSON has no other encoding.")
+    if has_body and headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        raise HTTPException(
+            status_code=415, detail="Send the body as it is, not compressed.", headers={"Accept-Encoding": "identity"}
+        )

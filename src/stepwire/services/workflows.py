@@ -1,5 +1,6 @@
-"""Use cases on workflows: one transaction each."""
+"""Use cases on workflows: one transaction each. What takes long for a large definition is done in a thread."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class WorkflowService:
         Raises:
             IdempotencyKeyReused, InvalidDefinition, InvalidInputSchema, TooLarge, Unacceptable.
         """
-        self._check(values)
+        await asyncio.to_thread(self._check, values)
 
         async def make(_: WorkflowRepository) -> Workflow:
             workflow_id = uuid7()
@@ -104,7 +105,7 @@ class WorkflowService:
         Raises:
             WorkflowNotFound, WorkflowNotDraft, Stale; and as `create`.
         """
-        self._check(values)
+        await asyncio.to_thread(self._check, values)
         async with self._locked(owner, workflow_id, revision) as (repository, workflow):
             if workflow.status != "draft":
                 raise WorkflowNotDraft(f"The workflow is {workflow.status} and frozen; duplicate it to go on editing.")
@@ -134,7 +135,7 @@ class WorkflowService:
             if workflow.status == "archived":
                 raise WorkflowNotDraft("The workflow is archived; duplicate it to publish it again.")
             if workflow.status == "draft":
-                checked = check(workflow.definition, self._registry)
+                checked = await asyncio.to_thread(check, workflow.definition, self._registry)
                 if checked.issues:
                     count = len(checked.issues)
                     problems = "1 problem" if count == 1 else f"{count} problems"
@@ -162,7 +163,8 @@ class WorkflowService:
             WorkflowNotFound.
         """
         workflow = await self.get(owner, workflow_id)
-        return check(workflow.definition if definition is None else definition, self._registry)
+        given = workflow.definition if definition is None else definition
+        return await asyncio.to_thread(check, given, self._registry)
 
     @asynccontextmanager
     async def _locked(
