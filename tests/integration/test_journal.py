@@ -115,7 +115,7 @@ async def test_a_driver_that_was_overtaken_changes_nothing(pool: Pool, workflow_
     (current,) = await claim(pool, "other")
 
     assert await journal.append(pool, [entry(late)]) == {}
-    assert await journal.renew(pool, [(late.id, late.fence)], LEASE) == set()
+    assert await journal.renew(pool, [(late.id, late.fence)], LEASE) == {}
     assert await pool.fetchval("SELECT count(*) FROM step_run") == 0
     assert await seqs(pool, late.id) == [1]
     assert await journal.append(pool, [entry(current)]) == {current.id: False}

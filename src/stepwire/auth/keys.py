@@ -51,13 +51,13 @@ class Keys:
         Raises:
             Unavailable: nobody can say, because the endpoint cannot be reached.
         """
-        if self._age() > STALE_SECONDS and not self._is_cooling(self._failed_at):
+        is_stale = self._age() > STALE_SECONDS
+        if is_stale and not self._is_cooling(self._failed_at):
             await self._fetch()
         found = self._look_up(algorithm, key_id)
-        if not found and self._age() > 0 and not self._is_cooling(self._asked_at):
+        if not found and not is_stale and not self._is_cooling(self._asked_at):
             self._asked_at = self._clock()
-            if not self._is_cooling(self._failed_at):
-                await self._fetch()
+            await self._fetch()
             found = self._look_up(algorithm, key_id)
         if not found and (self._fetched_at is None or self._failed_at is not None):
             raise Unavailable("The keys that tokens are verified with cannot be fetched just now; try again.")

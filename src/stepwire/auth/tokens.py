@@ -68,6 +68,7 @@ class TokenVerifier:
         supabase_url: str | None,
         clock: Callable[[], float] = time.time,
         keys: Keys | None = None,
+        cached_tokens: int = CACHED_TOKENS,
     ) -> None:
         if not secret and not supabase_url:
             raise Misconfigured("Neither SUPABASE_JWT_SECRET nor SUPABASE_URL is set: no token could be verified.")
@@ -75,6 +76,7 @@ class TokenVerifier:
         self._keys = keys or (Keys(supabase_url) if supabase_url else None)
         self._issuer = f"{supabase_url.rstrip('/')}/auth/v1" if supabase_url else None
         self._clock = clock
+        self._cached_tokens = cached_tokens
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def verify(self, token: str) -> Session:
@@ -89,7 +91,7 @@ class TokenVerifier:
         if known is None or not self._is_still_vouched_for(known):
             known = await self._verify(token)
             self._verified[digest] = known
-            if len(self._verified) > CACHED_TOKENS:
+            if len(self._verified) > self._cached_tokens:
                 self._verified.popitem(last=False)
         if known.session.expires_at + LEEWAY_SECONDS <= self._clock():
             self._verified.pop(digest, None)
