@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo token test check lint fmt types imports coverage bench migration clean
+.PHONY: help install run demo token test test-browser check lint fmt types imports coverage bench migration clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -31,7 +31,12 @@ demo: install ## run the examples against a small HTTP service
 test: install ## run the tests, on a real PostgreSQL and Valkey
 	$(BIN)/python -m pytest
 
-check: lint types imports coverage ## all that CI runs
+test-browser: install ## use the API from Chromium: a generated client, and Swagger UI
+	@$(UV) sync --frozen --inexact --quiet --group browser --python $(PYTHON)
+	@tests/browser/install.sh $(BIN)/python
+	$(BIN)/python -m pytest tests/browser
+
+check: lint types imports coverage ## lint, types, tests with their coverage
 
 lint: install
 	$(BIN)/ruff check src tests migrations
@@ -60,4 +65,4 @@ migration: install ## make a migration: make migration m="add run.colour"
 	$(BIN)/alembic revision --autogenerate -m "$(m)"
 
 clean: ## remove what was installed and made, data included
-	rm -rf $(VENV) .stepwire .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) tests/browser/node_modules tests/browser/build .stepwire .pytest_cache .ruff_cache .mypy_cache .hypothesis

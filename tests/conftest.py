@@ -22,6 +22,14 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("stepwire")
 LAST_WORDS = 4000
+BROWSER = Path(__file__).resolve().parent / "browser"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the browser tests to those who ask for them (``make test-browser``): they need Chromium."""
+    places = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    is_asked_for = any(place.resolve().is_relative_to(BROWSER) for place in places)
+    return True if collection_path == BROWSER and not is_asked_for else None
 
 
 @pytest.hookimpl(wrapper=True)

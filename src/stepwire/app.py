@@ -5,6 +5,9 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
+from litestar.datastructures import MutableScopeHeaders
+from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepwire.api.catalog import CatalogController
 from stepwire.api.guards import require_json, require_moderation, require_token
@@ -53,14 +56,34 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[api, HealthController, watch_run, swagger_assets()],
         dependencies=dependencies(),
         lifespan=[lifespan],
+        middleware=[_naming_every_method],
         exception_handlers=EXCEPTION_HANDLERS,
         cors_config=_cors(settings),
         openapi_config=openapi_config(),
         logging_config=None,
         request_max_body_size=settings.max_body_bytes + settings.max_definition_bytes // 16,
     )
+    app.state.methods = {
+        route.path_format: ", ".join(sorted(route.methods)) for route in app.routes if isinstance(route, HTTPRoute)
+    }
     app.asgi_handler = with_headers(app.asgi_handler)  # outside of routing, unlike middleware
     return app
+
+
+def _naming_every_method(app: ASGIApp) -> ASGIApp:
+    """Litestar's answer to OPTIONS names the methods that a path had when the first of them was registered."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_allowed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableScopeHeaders.from_message(message)["allow"] = scope["litestar_app"].state.methods[
+                    scope["path_template"]
+                ]
+            await send(message)
+
+        await app(scope, receive, send_allowed if scope.get("method") == "OPTIONS" else send)
+
+    return middleware
 
 
 def _cors(settings: Settings) -> CORSConfig:

@@ -1,5 +1,6 @@
 """Runs the API under uvicorn."""
 
+import gc
 import logging
 import signal
 import socket
@@ -13,6 +14,7 @@ from stepwire.api.headers import request_id
 from stepwire.app import create_app
 from stepwire.errors import Misconfigured
 from stepwire.log import configure_logging
+from stepwire.protocol import IDLE_SECONDS, bounded_protocol
 from stepwire.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,18 +32,29 @@ def run_api(settings: Settings) -> None:
     listener = listen(settings)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=bounded_protocol(),
         ws="websockets-sansio",
         ws_max_size=1 << 16,
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=int(IDLE_SECONDS),
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    _tame_collector()
     log.info("Serving on http://%s:%d, documentation on /docs", settings.host, settings.port)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)  # uvicorn raises the signal once more when it has ended
     uvloop.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+def _tame_collector() -> None:
+    """Look for garbage less often, and not among what was there from the start: a body of 1 MiB is up to half a million
+    objects, and their decoding takes 60 instead of 400 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def _end(*_: object) -> NoReturn:

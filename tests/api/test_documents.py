@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from openapi_spec_validator import validate
 
@@ -141,6 +142,39 @@ def test_every_answer_says_its_headers(server: Api) -> None:
         required = {name for name in headers if document["components"]["headers"][name]["required"]}
         assert required <= {name for name in headers if name in answer.headers}
     assert {"Location", "ETag", "X-Request-ID"} <= set(responses["201"]["headers"])
+
+
+def test_every_refusal_is_shown_as_it_is(server: Api) -> None:
+    document = server.http.get("/docs/openapi.json").json()
+    shown = [
+        (status, response["content"]["application/problem+json"]["example"])
+        for _, _, operation in operations_of(document)
+        for status, response in operation["responses"].items()
+        if "application/problem+json" in response.get("content", {})
+    ]
+
+    assert len(shown) > 50
+    for status, problem in shown:
+        assert problem["status"] == int(status), problem
+        assert problem["instance"].startswith("/api/v1/"), problem
+
+
+def test_bodies_may_leave_out_what_has_a_default(server: Api) -> None:
+    """Generators take a field with a `default` for one that is always there, in bodies too."""
+    schemas = server.http.get("/docs/openapi.json").json()["components"]["schemas"]
+    fields = [field for schema in schemas.values() for field in schema.get("properties", {}).values()]
+
+    assert len(fields) > 50
+    assert not [field for field in fields if "default" in field]
+
+
+def test_only_the_routes_under_api_ask_for_a_token(server: Api) -> None:
+    document = server.http.get("/docs/openapi.json").json()
+    public = {path for path, _, operation in operations_of(document) if operation.get("security") == []}
+
+    assert public == {"/health", "/health/ready"}
+    for path in public:
+        assert httpx.get(server.url + path).status_code == 200
 
 
 def test_a_route_handler_is_short_and_calls_a_service() -> None:

@@ -114,8 +114,50 @@ def test_an_input_schema_says_every_place_that_does_not_fit() -> None:
         {"$ref": "https://example.com/schema.json"},
         {"properties": {"a": {"$ref": "file:///etc/passwd"}}},
         {"minimum": "three"},
+        {"$ref": "#/nowhere"},
+        {"pattern": "("},
+        {"pattern": "((a{1000}){1000}){1000}"},
+        {"$ref": "#/$defs/0", "$defs": {str(n): {"allOf": [{"$ref": f"#/$defs/{n + 1}"}] * 2} for n in range(40)}},
+        {"$ref": "#/$defs/0", "$defs": {str(n): {"$ref": f"#/$defs/{n + 1}"} for n in range(20_000)}},
     ],
 )
 def test_an_input_schema_that_cannot_be_used_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputSchema):
         InputSchema(schema)
+
+
+SELF = {"properties": {"x": {"$ref": "#"}}}
+COSTLY = [
+    {"properties": {"y": {"pattern": "^(a+)+$"}}},
+    {"properties": {"y": {"pattern": "^(?=a)(a|aa)+$"}}},
+    {"properties": {"y": {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False, "type": "integer"}}},
+    {"allOf": [SELF, SELF], "properties": {"y": {"type": "integer"}}},
+    {"oneOf": [SELF, SELF | {"required": ["z"]}], "properties": {"y": {"type": "integer"}}},
+    {"$dynamicAnchor": "n", "allOf": [{"properties": {"x": {"$dynamicRef": "#n"}}}] * 2, "required": ["y"]},
+]
+
+
+@pytest.mark.parametrize("schema", COSTLY, ids=str)
+def test_an_input_schema_that_could_take_for_ever_does_not(schema: dict[str, Any]) -> None:
+    """Expressions that search in vain, and references that branch at every level: 2^60 steps done one by one."""
+    value: dict[str, Any] = {"y": "a" * 5000 + "!"}
+    for _ in range(60):
+        value = {"x": value, "y": value["y"]} if "properties" in str(schema) and "#" in str(schema) else value
+
+    found = InputSchema(schema)
+    if "$dynamicAnchor" in schema:
+        found.check(value)
+    else:
+        with pytest.raises(InvalidInput) as refused:
+            found.check(value)
+        assert refused.value.issues
+
+
+def test_a_recursive_input_schema_says_where_a_tree_does_not_fit() -> None:
+    branches = {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "value": {"type": "integer"}}
+    schema = InputSchema({"type": "object", "properties": branches, "additionalProperties": False})
+    schema.check({"left": {"right": {"value": 1}}})
+    with pytest.raises(InvalidInput) as refused:
+        schema.check({"left": {"value": 1, "right": {"value": "x"}}, "right": {"other": 1}})
+
+    assert {issue.path for issue in refused.value.issues} == {"/input/left/right/value", "/input/right"}

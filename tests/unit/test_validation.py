@@ -1,6 +1,8 @@
 """Every rule of validation, each at its place; all at once."""
 
 import json
+from graphlib import TopologicalSorter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -201,3 +203,21 @@ def test_the_examples_of_a_step_type_fit_its_schema_and_validate(step_type: str)
     for example in step.examples:
         inner = [{**node("b"), "parentId": "a"}] if step.is_container else []
         assert issues(definition([node("a", step_type, example), *inner])) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=16))
+def test_cycles_are_found_when_and_only_when_there_are_some(pairs: list[tuple[int, int]]) -> None:
+    graph = definition(
+        [node(f"n{number}") for number in range(8)],
+        [edge(f"n{source}", f"n{target}") for source, target in pairs],
+    )
+    found = [each.message for each in check(graph, REGISTRY).issues if each.code == "cycle"]
+    sources = {number: {source for source, target in pairs if target == number} for number in range(8)}
+    for message in found:
+        path = [int(name[1:]) for name in message.split() if name.startswith("n")]
+        assert path[0] == path[-1]
+        assert all(one in sources[other] for one, other in pairwise(path)), "each step of it is an edge"
+        for number in path:
+            sources[number] = set()
+
+    TopologicalSorter(sources).prepare()  # raises where a cycle is left

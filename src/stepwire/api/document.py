@@ -5,14 +5,17 @@ operations and examples are added by operation id. Everything here works on the 
 """
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from stepwire.api.examples import BODIES
+from stepwire.api.examples import ANSWERS, BODIES, refusal
+from stepwire.api.problems import PROBLEM_JSON
 from stepwire.api.schemas import catalog, common, runs, workflows
 from stepwire.api.schemas.common import Page, Problem, Sequel
 from stepwire.api.schemas.workflows import ReadOnly
+from stepwire.definition.plan import Handles
 
 Json = dict[str, Any]
 _GENERIC: dict[str, Any] = {
@@ -85,7 +88,7 @@ def complete(document: Json) -> Json:
     components["schemas"], renamed = _schemas()
     components["headers"] = {name: _header(name) for name in _HEADERS}
     for path, operation in _operations(document):
-        _complete_operation(operation, is_api=path.startswith("/api/"))
+        _complete_operation(path, operation)
     _rename(document["paths"], renamed)
     reachable = _reachable(document)
     components["schemas"] = {name: schema for name, schema in components["schemas"].items() if name in reachable}
@@ -93,15 +96,16 @@ def complete(document: Json) -> Json:
     return document
 
 
-def _place(document: Json, path: str, item: Json) -> tuple[int, int, str]:
-    """By tag, the collection before what is in it."""
-    tags = [tag["name"] for tag in document["tags"]]
-    return tags.index(next(iter(item.values()))["tags"][0]), path.count("/"), path
+def _place(document: Json, path: str, item: Json) -> tuple[int, bool, int, str]:
+    """By tag: what starts a run first, then the collection before what is in it."""
+    tags, first = [tag["name"] for tag in document["tags"]], next(iter(item.values()))
+    return tags.index(first["tags"][0]), first["operationId"] != "startRun", path.count("/"), path
 
 
 def _schemas() -> tuple[Json, dict[str, str]]:
     """Msgspec's schemas of all Structs, and Litestar's names to ours."""
     kinds = {name: kind for module in (common, catalog, workflows, runs) for name, kind in _structs(module)}
+    kinds[Handles.__name__] = Handles
     named = {**kinds, **_GENERIC}
     _, found = msgspec.json.schema_components(list(named.values()), ref_template=_PREFIX + "{name}")
     for name, kind in kinds.items():
@@ -113,6 +117,8 @@ def _schemas() -> tuple[Json, dict[str, str]]:
     for name, kind in _GENERIC.items():
         item = kind.__args__[0].__name__
         found[name] = found.pop(f"{kind.__origin__.__name__}_{item}_") | {"title": name}
+    for name, answer in ANSWERS.items():
+        found[name]["examples"] = [answer]
     renamed = {
         f"{kind.__origin__.__name__}_{kind.__args__[0].__module__}.{kind.__args__[0].__name__}_": name
         for name, kind in _GENERIC.items()
@@ -161,9 +167,19 @@ def _complete_schema(schema: Json) -> None:
         for keyword in ("description", "examples"):
             if keyword in choice:
                 schema[keyword] = choice.pop(keyword)
+    for value in schema.get("properties", {}).values():
+        _put_default_into_words(value)
     for name in ReadOnly.__struct_fields__:
         if schema.get("additionalProperties") is False and name in schema["properties"]:
             schema["properties"][name] = {"readOnly": True, "description": "Ignored: what GET answers may be sent back"}
+
+
+def _put_default_into_words(field: Json) -> None:
+    """Generated clients (openapi-typescript's) demand every field of a body that has a `default`; a sentence they let be."""
+    default = field.pop("default", None)
+    if default not in (None, "", [], {}):
+        said = f"Default: `{msgspec.json.encode(default).decode()}`"
+        field["description"] = f"{field['description']}. {said}" if "description" in field else said
 
 
 def _reachable(document: Json) -> set[str]:
@@ -193,7 +209,7 @@ def _operations(document: Json) -> Iterator[tuple[str, Json]]:
             yield path, operation
 
 
-def _complete_operation(operation: Json, *, is_api: bool) -> None:
+def _complete_operation(path: str, operation: Json) -> None:
     name, responses = operation["operationId"], operation["responses"]
     operation.pop("deprecated", None)
     operation["summary"] = (
@@ -203,13 +219,18 @@ def _complete_operation(operation: Json, *, is_api: bool) -> None:
         _complete_parameter(parameter)
     if "requestBody" in operation:
         _complete_body(name, operation["requestBody"])
-    if is_api:
-        problem = {"application/problem+json": {"schema": {"$ref": f"{_PREFIX}{Problem.__name__}"}}}
+    if path.startswith("/api/"):
         for status in ("429", "503"):
-            responses[status] = {"description": _PHRASES[status], "content": problem}
+            schema = {"$ref": f"{_PREFIX}{Problem.__name__}"}
+            responses[status] = {"description": _PHRASES[status], "content": {PROBLEM_JSON: {"schema": schema}}}
+    else:
+        operation["security"] = []  # no token is needed
     operation["responses"] = {
         status: _complete_response(name, status, responses[status]) for status in sorted(responses)
     }
+    for status, response in responses.items():
+        if PROBLEM_JSON in response.get("content", {}):
+            response["content"][PROBLEM_JSON]["example"] = msgspec.to_builtins(refusal(name, status, path))
 
 
 def _complete_parameter(parameter: Json) -> None:
@@ -226,6 +247,8 @@ def _complete_parameter(parameter: Json) -> None:
         schema["type"] = next(kind for kind in schema["type"] if kind != "null")
         schema["enum"] = [value for value in schema["enum"] if value is not None]
     schema.pop("description", None)
+    if parameter["name"].endswith("Idempotency-Key"):
+        schema.update(minLength=1, maxLength=255, pattern="^[!-~]+$")
     for bound in ("minimum", "maximum"):
         if bound in schema:
             schema[bound] = int(schema[bound])
@@ -235,7 +258,7 @@ def _complete_body(name: str, body: Json) -> None:
     content = body["content"]["application/json"]
     choices = content["schema"].get("oneOf")
     if choices is not None:
-        content["schema"] = next(each for each in choices if each != {"type": "null"})
+        content["schema"] = {"anyOf": choices}
     body["required"] = choices is None
     content["examples"] = BODIES[name]
 
@@ -243,7 +266,7 @@ def _complete_body(name: str, body: Json) -> None:
 def _complete_response(name: str, status: str, response: Json) -> Json:
     headers = ["X-Request-ID", *_BY_STATUS.get(status, []), *_BY_OPERATION.get(f"{name} {status}", [])]
     response["headers"] = {each: {"$ref": f"#/components/headers/{each}"} for each in headers}
-    if "," in response["description"]:  # the standard library's phrase
+    if response["description"] == HTTPStatus(int(status)).description:
         response["description"] = _PHRASES.get(status, response["description"])
     parameter, targets = _LINKS.get(f"{name} {status}", ("", []))
     if targets:

@@ -1,6 +1,15 @@
-"""What the documentation sends when somebody tries an operation out; each is taken as it is."""
+"""What the documentation sends when somebody tries an operation out, each taken as it is, and what is answered."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
+
+from stepwire import errors
+from stepwire.api.problems import of_error
+from stepwire.api.schemas.common import Problem
+from stepwire.api.schemas.runs import EventResponse, RunContext, RunResponse, StepContext, StepRunResponse
+from stepwire.api.schemas.workflows import WorkflowResponse
+from stepwire.errors import Issue, StepwireError
 
 GREETING: dict[str, Any] = {
     "nodes": [
@@ -39,3 +48,96 @@ BODIES: dict[str, dict[str, Any]] = {
     "startRun": {"greet": _example("For the greeting", {"input": {"name": "Ada"}})},
     "resumeRun": {"approve": _example("An approval", {"step_id": "approve", "data": {"approved": True}})},
 }  # fmt: skip
+
+IDS = {"workflow_id": "01890a5d-ac96-774b-bcce-b302099a8057", "run_id": "01890a5d-b127-7a1c-9d6f-2b7a4f8d1c03"}
+_WORKFLOW, _RUN = UUID(IDS["workflow_id"]), UUID(IDS["run_id"])
+_DRAWN = datetime(2030, 1, 1, 9, tzinfo=UTC)
+_STARTED, _ENDED = _DRAWN + timedelta(minutes=5), _DRAWN + timedelta(minutes=5, milliseconds=12)
+_ADA, _HELLO = {"name": "Ada"}, {"text": "Hello Ada"}
+ANSWERS: dict[str, Any] = {
+    "WorkflowResponse": WorkflowResponse(
+        id=_WORKFLOW, name="Greeting", description="", version=1, status="published", definition=GREETING,
+        input_schema=NAME_SCHEMA, created_at=_DRAWN, updated_at=_DRAWN, published_at=_DRAWN, source_id=None,
+    ),
+    "RunResponse": RunResponse(
+        id=_RUN, workflow_id=_WORKFLOW, workflow_version=1, status="completed", trigger_type="manual", input=_ADA,
+        context=RunContext(
+            _ADA, {"start": StepContext("completed", _ADA, None), "greet": StepContext("completed", _HELLO, None)}
+        ),
+        output={"greet": _HELLO}, created_at=_STARTED, started_at=_STARTED, completed_at=_ENDED,
+    ),
+    "StepRunResponse": StepRunResponse(
+        id=f"{_RUN}:greet", run_id=_RUN, step_id="greet", step_type="core.transform", status="completed", attempt=1,
+        input={"values": _HELLO}, output=_HELLO, error=None, started_at=_STARTED, completed_at=_ENDED,
+    ),
+    "EventResponse": EventResponse(
+        run_id=_RUN, seq=8, event="step.completed", step_id="greet", at=_ENDED,
+        data={"attempt": 1, "output": _HELLO, "handles": ["default"]},
+    ),
+}  # fmt: skip
+_NUL = "holds a NUL character (\\u0000), which cannot be stored."
+_UNKNOWN = "There is no variable 'inptu'; an expression here can read input, steps, trigger, run and secrets."
+_KEY_REUSED = errors.IdempotencyKeyReused(
+    "This idempotency key was used for another request; take a new key for a new request."
+)
+
+
+def _malformed(message: str, path: str) -> StepwireError:
+    detail = f"The request does not have the right form: {message}{f' at {path}' if path else ''}."
+    return errors.Malformed(detail, issues=(Issue(code="malformed", message=message, path=path),))
+
+
+_REFUSALS: dict[str, StepwireError] = {
+    "400": _malformed("Object contains unknown field `nam`", ""),
+    "401": errors.Unauthenticated("Send an access token: Authorization: Bearer <token>."),
+    "404": errors.WorkflowNotFound(f"There is no workflow {IDS['workflow_id']}."),
+    "409": errors.WorkflowNotDraft("The workflow is published and frozen; duplicate it to go on editing."),
+    "412": errors.Stale("The workflow was changed meanwhile: read it again, then repeat the change."),
+    "413": errors.TooLarge("definition has 1,234,567 bytes; the limit is 1,048,576."),
+    "422": errors.Unacceptable(f"name {_NUL}"),
+    "429": errors.TooManyRequests("That is more than 20 requests a second; wait 1 s."),
+    "503": errors.Unavailable("The database cannot be reached just now; try again."),
+    "listWorkflows 400": _malformed("Expected `int`, got `str`", "/page"),
+    "createWorkflow 422": _KEY_REUSED,
+    "duplicateWorkflow 422": _KEY_REUSED,
+    "deleteWorkflow 400": errors.WorkflowNotDeletable(
+        "The workflow is published, and only drafts are deleted; archive it instead."
+    ),
+    "publishWorkflow 422": errors.InvalidDefinition(
+        "The definition has 1 problem.",
+        issues=(
+            Issue(
+                code="unknown-variable", message=_UNKNOWN, node_id="greet", path="/data/config/values/text", column=10
+            ),
+        ),
+    ),
+    "archiveWorkflow 409": errors.WorkflowNotPublished(
+        "The workflow is a draft, and only published ones are archived; delete it."
+    ),
+    "listRuns 400": _malformed("Invalid enum value 'odd'", "/status"),
+    "startRun 409": errors.WorkflowNotPublished(f"Publish it first: POST /api/v1/workflows/{IDS['workflow_id']}/publish."),
+    "startRun 413": errors.TooLarge("input has 345,678 bytes; the limit is 262,144."),
+    "startRun 422": errors.InvalidInput(
+        "The input does not fit the workflow's input_schema: 'name' is a required property",
+        issues=(Issue(code="input", message="'name' is a required property", path="/input"),),
+    ),
+    "resumeRun 409": errors.StepNotWaiting("The step 'approve' does not wait for anybody."),
+    "resumeRun 413": errors.TooLarge("data has 345,678 bytes; the limit is 262,144."),
+    "resumeRun 422": errors.Unacceptable(f"data {_NUL}"),
+    "cancelRun 409": errors.RunFinished("The run has completed already; there is nothing left to cancel."),
+    "retryRun 409": errors.RunNotFailed("The run is completed; only failed runs can be taken up again."),
+}  # fmt: skip
+_NO_RUN = errors.RunNotFound(f"There is no run {IDS['run_id']}.")
+
+
+def refusal(operation: str, status: str, path: str) -> Problem:
+    """What the operation at this path says when it refuses with this status."""
+    instance = path.format(**IDS)
+    if status == "415":
+        return Problem(
+            type="/problems/unsupported-media-type", title="Unsupported Media Type", status=415,
+            detail="Send the body as application/json.", instance=instance,
+        )  # fmt: skip
+    if status == "404" and "{run_id}" in path:
+        return of_error(_NO_RUN, instance)
+    return of_error(_REFUSALS.get(f"{operation} {status}", _REFUSALS[status]), instance)

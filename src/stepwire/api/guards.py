@@ -7,7 +7,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 
 from stepwire.api.headers import add_header
-from stepwire.auth.tokens import Session, TokenVerifier
+from stepwire.auth.tokens import InvalidToken, Session, TokenVerifier
 from stepwire.errors import TooManyRequests, Unauthenticated
 from stepwire.signals.rate import RateLimiter
 
@@ -15,23 +15,26 @@ PUBLIC = "public"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
-def require_token(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def require_token(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Put the request's `Session` into the scope.
 
     Raises:
         Unauthenticated: there is no token, or not a valid one.
+        Unavailable: nobody can say, because the keys to verify it with cannot be fetched.
     """
     if not handler.opt.get(PUBLIC):
         verifier: TokenVerifier = connection.app.state.verifier
-        connection.scope["user"] = session_of(verifier, connection.headers.get("authorization"))
+        connection.scope["user"] = await session_of(verifier, connection.headers.getall("authorization", []))
 
 
-def session_of(verifier: TokenVerifier, authorization: str | None) -> Session:
-    """The session of an ``Authorization`` header. Source: RFC 6750 section 2.1."""
-    scheme, _, token = (authorization or "").partition(" ")
+async def session_of(verifier: TokenVerifier, authorization: list[str]) -> Session:
+    """The session of the one ``Authorization`` header. Source: RFC 6750 section 2.1."""
+    if len(authorization) > 1:
+        raise InvalidToken("Send one Authorization header.")
+    scheme, _, token = (authorization[0] if authorization else "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("Send an access token: Authorization: Bearer <token>.")
-    return verifier.verify(token.strip())
+    return await verifier.verify(token.strip())
 
 
 async def require_moderation(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -64,7 +67,15 @@ def require_json(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHan
     if connection.scope.get("method") not in _WITH_BODY:
         return
     headers = connection.headers
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, _semicolon, parameters = headers.get("content-type", "").lower().partition(";")
+    kind = kind.strip()
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     if has_body and kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise HTTPException(status_code=415, detail="Send the body as application/json.")
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
+    if has_body and charset not in ("", "utf-8", "utf8", "us-ascii"):
+        raise HTTPException(status_code=415, detail="Send the body as UTF-8: JSON has no other encoding.")
+    if has_body and headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        raise HTTPException(
+            status_code=415, detail="Send the body as it is, not compressed.", headers={"Accept-Encoding": "identity"}
+        )

@@ -128,10 +128,10 @@ async def _session(
     ticket = socket.query_params.get("ticket")
     if ticket is not None:
         return await tickets.redeem(ticket, _run_id(run_id))
-    return authenticate(socket, protocols, verifier)
+    return await authenticate(socket, protocols, verifier)
 
 
-def authenticate(socket: WebSocket[Any, Any, Any], protocols: list[str], verifier: TokenVerifier) -> Session:
+async def authenticate(socket: WebSocket[Any, Any, Any], protocols: list[str], verifier: TokenVerifier) -> Session:
     """By header, or by the sub-protocol ``bearer.<base64url of the token>``, which browsers can send."""
     for protocol in protocols:
         if protocol.startswith(_BEARER):
@@ -140,8 +140,8 @@ def authenticate(socket: WebSocket[Any, Any, Any], protocols: list[str], verifie
                 token = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("ascii")
             except ValueError:
                 raise Unauthenticated("The token in the sub-protocol is not base64url.") from None
-            return verifier.verify(token)
-    return session_of(verifier, socket.headers.get("authorization"))
+            return await verifier.verify(token)
+    return await session_of(verifier, socket.headers.getall("authorization", []))
 
 
 def check_origin(socket: WebSocket[Any, Any, Any], settings: Settings) -> None:

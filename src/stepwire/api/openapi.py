@@ -4,17 +4,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from litestar import Request
+from litestar import Request, Response
+from litestar.exceptions import InternalServerException, NotFoundException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
+from litestar.status_codes import HTTP_404_NOT_FOUND
 
 from stepwire import __version__
 from stepwire.api.document import complete
 from stepwire.api.guards import PUBLIC
-from stepwire.api.problems import PROBLEM_JSON
+from stepwire.api.problems import PROBLEM_JSON, not_found
 from stepwire.api.schemas.common import Problem
 
 ASSETS = "/docs/assets"
@@ -85,13 +87,18 @@ def openapi_config() -> OpenAPIConfig:
         title="Stepwire",
         version=__version__,
         description=DESCRIPTION,
-        path="/docs",
+        openapi_router=Router(
+            "/docs", route_handlers=[], include_in_schema=False, dto=None, return_dto=None, after_request=_no_html
+        ),
         use_handler_docstrings=True,
         security=[{"bearer": []}],
         components=Components(
             security_schemes={
                 "bearer": SecurityScheme(
-                    type="http", scheme="bearer", bearer_format="JWT", description="A Supabase access token"
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT",
+                    description="A Supabase access token; in the embedded mode, what `stepwire token` prints",
                 )
             }
         ),
@@ -114,11 +121,24 @@ def openapi_config() -> OpenAPIConfig:
     )
 
 
+def _no_html(response: Response[Any]) -> Response[Any]:
+    """Have what is not there answered like everywhere, with a problem."""
+    if response.status_code == HTTP_404_NOT_FOUND:
+        raise NotFoundException
+    return response
+
+
+def _no_such_file(request: Request[Any, Any, Any], _: Exception) -> Response[Problem]:
+    """A name that is too long for the file system, or holds a NUL."""
+    return not_found(request)
+
+
 def swagger_assets() -> Router:
     """Swagger UI's own files, from the package that ships them; the package itself (a Flask blueprint) is not loaded."""
     spec = find_spec("flask_swagger_ui")
     if spec is None or spec.origin is None:
         raise RuntimeError("flask-swagger-ui is not installed")
     return create_static_files_router(
-        path=ASSETS, directories=[Path(spec.origin).parent / "dist"], include_in_schema=False, opt={PUBLIC: True}
-    )
+        path=ASSETS, directories=[Path(spec.origin).parent / "dist"], include_in_schema=False, opt={PUBLIC: True},
+        exception_handlers={InternalServerException: _no_such_file, ValueError: _no_such_file},
+    )  # fmt: skip

@@ -7,6 +7,7 @@ from litestar import Request, Response
 from litestar.params import Parameter
 
 from stepwire.api.schemas.common import Page, Sequel
+from stepwire.errors import Malformed
 from stepwire.services.paging import Paging, Part, decode_cursor
 
 Item = TypeVar("Item")
@@ -19,8 +20,20 @@ After = Annotated[int, Parameter(query="after", ge=0, le=2**31 - 1, description=
 Limit = Annotated[int, Parameter(query="limit", ge=1, le=1000, description="Items at most")]
 
 
-def provide_paging(page: _Page = 1, per_page: _PerPage = 50, cursor: _Cursor = None) -> Paging:
-    """By cursor where one is given, an empty one included; else by page."""
+_FILTERS = {"per_page", "status", "name", "include", "workflow_id", "trigger_type", "since", "until"}
+
+
+def provide_paging(
+    request: Request[Any, Any, Any], page: _Page = 1, per_page: _PerPage = 50, cursor: _Cursor = None
+) -> Paging:
+    """By cursor where one is given, an empty one included; else by page.
+
+    Raises:
+        Malformed: the cursor is none of ours; or a filter is ``null``, which would be taken for none.
+    """
+    for name, value in request.query_params.multi_items():
+        if value.lower() == "null" and name in _FILTERS - {"name"}:
+            raise Malformed(f"{name}={value} is not a value; leave {name} out instead.")
     if cursor is None:
         return Paging(page=page, per_page=per_page)
     return Paging(per_page=per_page, by_cursor=True, after=decode_cursor(cursor))
@@ -49,9 +62,12 @@ def sequel(items: list[Item], last: int | None, limit: int) -> Sequel[Item]:
 
 
 def _links(request: Request[Any, Any, Any], relations: dict[str, dict[str, str]]) -> dict[str, str]:
-    given = {name: value for name, value in request.query_params.multi_items() if name not in ("page", "cursor")}
+    given: dict[str, list[str]] = {}
+    for name, value in dict.fromkeys(request.query_params.multi_items()):
+        if name in _FILTERS:
+            given.setdefault(name, []).append(value)
     targets = [
-        f'<{request.url.path}?{urlencode({**given, **change}, doseq=True)}>; rel="{relation}"'
+        f'<{request.scope["path"]}?{urlencode({**given, **change}, doseq=True)}>; rel="{relation}"'
         for relation, change in relations.items()
     ]
     return {"Link": ", ".join(targets)} if targets else {}

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, SerializationException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from stepwire import errors
@@ -38,6 +39,12 @@ _KINDS = {
     429: "too-many-requests",
 }
 
+_ADVICE = {
+    404: "There is nothing at this address; /docs/openapi.json says what there is.",
+    405: "This address has other methods; the Allow header names them.",
+    413: "The body is larger than any request of this API may be.",
+}
+
 
 def of_error(error: StepwireError, path: str) -> Problem:
     """The problem that an error of ours makes; one of no family is a fault of the server."""
@@ -60,7 +67,7 @@ def _ours(request: Request[Any, Any, Any], error: StepwireError) -> Response[Pro
     headers = dict(error.headers)
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if isinstance(error, InvalidToken) else "Bearer"
-    return _answer(of_error(error, request.url.path), headers)
+    return _answer(of_error(error, _path(request)), headers)
 
 
 def _malformed(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
@@ -93,7 +100,16 @@ def _undecodable(request: Request[Any, Any, Any], error: Exception) -> Response[
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     if isinstance(error.__cause__, SerializationException):
         return _undecodable(request, error.__cause__)
-    return _answer(_problem(request, error.status_code, str(error.detail)), error.headers)
+    if isinstance(error, InternalServerException) and "disconnected" in error.detail:
+        return _answer(_problem(request, 400, "The request ended before its body did."))  # nobody is there to read it
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _crash(request, error)
+    detail = _ADVICE.get(error.status_code, str(error.detail))
+    return _answer(_problem(request, error.status_code, detail), error.headers)
+
+
+def not_found(request: Request[Any, Any, Any]) -> Response[Problem]:
+    return _answer(_problem(request, 404, _ADVICE[404]))
 
 
 def _too_deep(request: Request[Any, Any, Any], _: RecursionError) -> Response[Problem]:
@@ -105,15 +121,20 @@ def _not_text(request: Request[Any, Any, Any], _: UnicodeDecodeError) -> Respons
 
 
 def _crash(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed", request.method, _path(request), exc_info=error)
     return _answer(_problem(request, 500, "The server failed; the request id leads to what it logged."))
+
+
+def _path(request: Request[Any, Any, Any]) -> str:
+    """As a URI has it. ``request.url`` would be made with the ``Host`` header, which is the client's to choose."""
+    return quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
 
 
 def _problem(request: Request[Any, Any, Any], status: int, detail: str, issues: list[Issue] | None = None) -> Problem:
     phrase = HTTPStatus(status).phrase
     kind = _KINDS.get(status, phrase.lower().replace(" ", "-"))
     return Problem(
-        type=f"/problems/{kind}", title=phrase, status=status, detail=detail, instance=request.url.path, errors=issues or []
+        type=f"/problems/{kind}", title=phrase, status=status, detail=detail, instance=_path(request), errors=issues or []
     )  # fmt: skip
 
 

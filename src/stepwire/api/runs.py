@@ -1,6 +1,5 @@
 """``/runs`` and ``/workflows/{id}/run``: start and follow."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -37,9 +36,10 @@ from stepwire.services.tickets import TicketService
 from stepwire.signals.tickets import TICKET_SECONDS
 
 Statuses = Annotated[list[RunStatus] | None, Parameter(query="status", description="May be repeated")]
-Since = Annotated[datetime | None, Parameter(query="since", description="Created at or after")]
-Until = Annotated[datetime | None, Parameter(query="until", description="Created before")]
-Include = Annotated[Literal["context"] | None, Parameter(query="include", description="Lists leave it out otherwise")]
+_INSTANT = {"format": "date-time", "examples": ["2030-01-31T12:00:00Z"]}
+Since = Annotated[str | None, Parameter(query="since", description="Created at or after", schema_extra=_INSTANT)]
+Until = Annotated[str | None, Parameter(query="until", description="Created before", schema_extra=_INSTANT)]
+Include = Annotated[Literal["context"] | None, Parameter(query="include", description="What lists leave out otherwise")]
 
 
 class RunController(Controller):
@@ -57,13 +57,13 @@ class RunController(Controller):
         runs: RunService,
         control: RunControl,
         owner: UUID,
-        idempotency_key: str | None,
+        header_key: str | None,
         wait: int | None,
         data: RunInput | None = None,
     ) -> Response[RunResponse]:
         """Start a run of a published workflow. It is stored when this answers; nothing accepted is lost."""
         body = data or RunInput()
-        run = await runs.start(owner, workflow_id, body.input, one_key(idempotency_key, body.idempotency_key))
+        run = await runs.start(owner, workflow_id, body.input, one_key(header_key, body.idempotency_key))
         is_new = isinstance(run, StartedRun)
         headers = {"Location": f"/api/v1/runs/{run.id}"} | ({} if is_new else REPLAYED) | applied(wait)
         if isinstance(run, StartedRun) and wait is None:

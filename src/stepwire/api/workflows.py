@@ -29,8 +29,9 @@ from stepwire.services.paging import Paging
 from stepwire.services.workflows import Made, WorkflowService
 
 Include = Annotated[
-    Literal["definition"] | None, Parameter(query="include", description="Lists leave it out otherwise")
+    Literal["definition"] | None, Parameter(query="include", description="What lists leave out otherwise")
 ]
+NamePart = Annotated[str | None, Parameter(query="name", max_length=200, description="A substring, in any case")]
 REPLAYED = {"Idempotency-Replayed": "true"}
 
 
@@ -46,7 +47,7 @@ class WorkflowController(Controller):
         owner: UUID,
         paging: Paging,
         status: WorkflowStatus | None = None,
-        name: str | None = None,
+        name: NamePart = None,
         include: Include = None,
     ) -> Response[Page[WorkflowResponse]]:
         """List workflows, newest first; `name` is a substring."""
@@ -61,10 +62,10 @@ class WorkflowController(Controller):
         responses=made_before(WorkflowResponse) | problems(413, 415, 422),
     )
     async def create_workflow(
-        self, data: WorkflowCreate, workflows: WorkflowService, owner: UUID, idempotency_key: str | None
+        self, data: WorkflowCreate, workflows: WorkflowService, owner: UUID, header_key: str | None
     ) -> Response[WorkflowResponse]:
         """Create a draft. Any graph can be saved, half-drawn ones too."""
-        return _made(await workflows.create(owner, data.values(), idempotency_key))
+        return _made(await workflows.create(owner, data.values(), header_key))
 
     @get("/{workflow_id:uuid}", operation_id="getWorkflow", responses=NOT_MODIFIED | problems(404))
     async def get_workflow(
@@ -123,10 +124,10 @@ class WorkflowController(Controller):
         responses=made_before(WorkflowResponse) | problems(404, 422),
     )
     async def duplicate_workflow(
-        self, workflow_id: UUID, workflows: WorkflowService, owner: UUID, idempotency_key: str | None
+        self, workflow_id: UUID, workflows: WorkflowService, owner: UUID, header_key: str | None
     ) -> Response[WorkflowResponse]:
         """Copy a workflow, whatever its status, as a draft: the next version of its line."""
-        return _made(await workflows.duplicate(owner, workflow_id, idempotency_key))
+        return _made(await workflows.duplicate(owner, workflow_id, header_key))
 
     @post(
         "/{workflow_id:uuid}/archive",

@@ -6,9 +6,11 @@ kind of key.
 
 import base64
 import hashlib
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +18,15 @@ import msgspec
 from jose import jws
 from jose.exceptions import JOSEError
 
+from stepwire.auth.jose import Header, Malformed, header_and_payload
+from stepwire.auth.keys import Jwk, Keys
 from stepwire.errors import Misconfigured, Unauthenticated
 
 LEEWAY_SECONDS = 60
 AUDIENCE = ROLE = "authenticated"
-MAX_TOKEN_BYTES = 8192
 CACHED_TOKENS = 10_000
+LATEST = 1 << 53  # seconds
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -37,11 +42,6 @@ class InvalidToken(Unauthenticated):
     kind, title = "invalid-token", "The token is not valid"
 
 
-class _Header(msgspec.Struct):
-    alg: str
-    crit: Any = None
-
-
 class _Claims(msgspec.Struct):
     sub: str
     exp: int | float
@@ -51,54 +51,89 @@ class _Claims(msgspec.Struct):
     iss: str | None = None
 
 
-_decode_header = msgspec.json.Decoder(_Header).decode
-_decode_claims = msgspec.json.Decoder(_Claims).decode
+class _Verified(msgspec.Struct, frozen=True):
+    """A session, and the public key that vouched for it; None: the secret did."""
+
+    session: Session
+    algorithm: str
+    key: Jwk | None
 
 
 class TokenVerifier:
     """Verifies tokens; those verified are remembered until they expire, so that a signature is checked once."""
 
-    def __init__(self, secret: str | None, supabase_url: str | None, clock: Callable[[], float] = time.time) -> None:
-        if not secret:
-            raise Misconfigured("SUPABASE_JWT_SECRET is not set: no token could be verified.")
-        self._key = {"kty": "oct", "alg": "HS256", "k": base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")}
+    def __init__(
+        self,
+        secret: str | None,
+        supabase_url: str | None,
+        clock: Callable[[], float] = time.time,
+        keys: Keys | None = None,
+        cached_tokens: int = CACHED_TOKENS,
+    ) -> None:
+        if not secret and not supabase_url:
+            raise Misconfigured("Neither SUPABASE_JWT_SECRET nor SUPABASE_URL is set: no token could be verified.")
+        self._secret = _secret_key(secret) if secret else None
+        self._keys = keys or (Keys(supabase_url) if supabase_url else None)
         self._issuer = f"{supabase_url.rstrip('/')}/auth/v1" if supabase_url else None
         self._clock = clock
-        self._verified: OrderedDict[bytes, Session] = OrderedDict()
+        self._cached_tokens = cached_tokens
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
-    def verify(self, token: str) -> Session:
+    async def verify(self, token: str) -> Session:
         """The session of a token.
 
         Raises:
             InvalidToken: malformed, forged, expired, not yet valid, for somebody else, or not a user's.
+            Unavailable: the keys to verify it with cannot be fetched.
         """
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        session = self._verified.get(digest)
-        if session is None:
-            session = self._verify(token)
-            self._verified[digest] = session
-            if len(self._verified) > CACHED_TOKENS:
+        known = self._verified.get(digest)
+        if known is None or not self._is_still_vouched_for(known):
+            known = await self._verify(token)
+            self._verified[digest] = known
+            if len(self._verified) > self._cached_tokens:
                 self._verified.popitem(last=False)
-        if session.expires_at + LEEWAY_SECONDS <= self._clock():
+        if known.session.expires_at + LEEWAY_SECONDS <= self._clock():
             self._verified.pop(digest, None)
             raise InvalidToken("The token has expired; sign in again.")
-        return session
+        return known.session
 
-    def _verify(self, token: str) -> Session:
-        if len(token) > MAX_TOKEN_BYTES:
-            raise InvalidToken(f"The token is longer than {MAX_TOKEN_BYTES} bytes.")
+    def _is_still_vouched_for(self, known: _Verified) -> bool:
+        return known.key is None or (self._keys is not None and self._keys.knows(known.algorithm, known.key))
+
+    async def _verify(self, token: str) -> _Verified:
         try:
-            header = _decode_header(_part(token, 0))
-            if header.alg != self._key["alg"] or header.crit is not None:
-                raise InvalidToken(f"Tokens signed with {header.alg[:20]!r} are not accepted.")
-            claims = _decode_claims(jws.verify(token, self._key, self._key["alg"]))
-            owner = UUID(claims.sub)
-        except (JOSEError, msgspec.MsgspecError, ValueError, RecursionError):
-            raise InvalidToken("The token is malformed, or its signature is wrong.") from None
-        self._check(claims)
-        return Session(owner, float(claims.exp))
+            header, payload = header_and_payload(token)
+        except Malformed as error:
+            raise InvalidToken(str(error)) from None
+        key = await self._vouching_key(token, header)
+        try:
+            claims = msgspec.convert(payload, _Claims)
+        except msgspec.ValidationError:
+            raise InvalidToken("The token lacks a claim that is needed, or it has the wrong type.") from None
+        owner = self._checked(claims)
+        return _Verified(Session(owner, float(claims.exp)), header.alg, key)
 
-    def _check(self, claims: _Claims) -> None:
+    async def _vouching_key(self, token: str, header: Header) -> Jwk | None:
+        """The public key whose signature the token bears; None where it is the secret's.
+
+        The algorithm says which of our keys to try, and each key is used with its own algorithm alone.
+        """
+        if header.alg == "HS256" and self._secret is not None:
+            candidates, algorithm = [self._secret], "HS256"
+        elif header.alg in ("ES256", "RS256") and self._keys is not None:
+            algorithm = "ES256" if header.alg == "ES256" else "RS256"
+            candidates = await self._keys.find(algorithm, header.kid)
+        else:
+            raise InvalidToken(f"Tokens signed with {header.alg[:20]!r} are not accepted.")
+        for key in candidates:
+            with suppress(JOSEError, ValueError, RecursionError):
+                jws.verify(token, key, algorithm)
+                return None if key is self._secret else key
+        raise InvalidToken("The token's signature is wrong, or made with a key that is not known.")
+
+    def _checked(self, claims: _Claims) -> UUID:
+        """The owner that the claims name."""
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
         if AUDIENCE not in audiences:
             raise InvalidToken(f"The token's audience is not {AUDIENCE!r}.")
@@ -106,15 +141,17 @@ class TokenVerifier:
             raise InvalidToken(f"The token's role is not {ROLE!r}: project keys are no users.")
         if self._issuer is not None and claims.iss != self._issuer:
             raise InvalidToken("The token is from another issuer.")
+        if not 0 <= claims.exp < LATEST or not 0 <= (claims.nbf or 0) < LATEST:
+            raise InvalidToken("The token's times are not instants.")
         if claims.nbf is not None and claims.nbf - LEEWAY_SECONDS > self._clock():
             raise InvalidToken("The token is not valid yet.")
+        if not _UUID.fullmatch(claims.sub):
+            raise InvalidToken("The token's subject is not a user's id.")
+        return UUID(claims.sub)
 
 
-def _part(token: str, number: int) -> bytes:
-    parts = token.split(".")
-    if len(parts) != 3:
-        raise ValueError("not a JWS in compact form")
-    return base64.urlsafe_b64decode(parts[number] + "=" * (-len(parts[number]) % 4))
+def _secret_key(secret: str) -> Jwk:
+    return {"kty": "oct", "alg": "HS256", "k": base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")}
 
 
 def mint(secret: str, owner: UUID, *, lifetime_seconds: int, now: float, supabase_url: str | None = None) -> str:
@@ -124,5 +161,4 @@ def mint(secret: str, owner: UUID, *, lifetime_seconds: int, now: float, supabas
     }  # fmt: skip
     if supabase_url:
         claims["iss"] = f"{supabase_url.rstrip('/')}/auth/v1"
-    key = {"kty": "oct", "alg": "HS256", "k": base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")}
-    return str(jws.sign(claims, key, algorithm="HS256"))
+    return str(jws.sign(claims, _secret_key(secret), algorithm="HS256"))

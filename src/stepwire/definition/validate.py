@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from typing import Any
 
 from stepwire.definition.containers import Containers, plan_of
@@ -15,6 +15,7 @@ from stepwire.errors import InvalidDefinition, Issue
 
 MAX_STEPS = 2000
 ERROR_HANDLE = "error"
+SHOWN_HANDLES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class _Graph:
 
     def _parents(self) -> Iterator[Issue]:
         parents = {node.id: node.parent_id for node in self.definition.nodes}
+        within_themselves = _on_rings(parents)
         for node in self.definition.nodes:
             if node.parent_id is None:
                 continue
@@ -103,12 +105,7 @@ class _Graph:
                 message = f"Node {node.id!r} lies in {node.parent_id!r}, which does not exist."
                 yield Issue(code="unknown-parent", message=message, node_id=node.id)
                 continue
-            seen = {node.id}
-            parent: str | None = node.parent_id
-            while parent is not None and parent not in seen:
-                seen.add(parent)
-                parent = parents.get(parent)
-            if parent == node.id:
+            if node.id in within_themselves:
                 yield Issue(code="parent-cycle", message=f"Node {node.id!r} lies in itself.", node_id=node.id)
 
     def _dangling(self) -> Iterator[Issue]:
@@ -123,31 +120,49 @@ class _Graph:
                     yield Issue(code="dangling-edge", message=message, edge_id=edge.id)
 
     def _unknown_handles(self) -> Iterator[Issue]:
+        outputs: dict[str, dict[str, None]] = {}
+        triggers: set[str] = set()
+        for node in self.nodes.values():
+            if spec := self.catalog.get(node.step_type or ""):
+                handles = spec.handles(_config(node.data))
+                outputs[node.id] = dict.fromkeys((*handles.outputs, ERROR_HANDLE))
+                if not handles.inputs:
+                    triggers.add(node.id)
         for edge in self.edges.values():
             source, target = self.nodes[edge.source], self.nodes[edge.target]
-            if spec := self.catalog.get(source.step_type or ""):
-                outputs = spec.handles(_config(source.data)).outputs
-                if edge.handle not in (*outputs, ERROR_HANDLE):
-                    known = ", ".join((*outputs, ERROR_HANDLE))
-                    message = f"Step {source.id!r} has no handle {edge.handle!r}; it has {known}."
-                    yield Issue(code="unknown-handle", message=message, edge_id=edge.id, node_id=source.id)
-            if (spec := self.catalog.get(target.step_type or "")) and not spec.handles(_config(target.data)).inputs:
+            if source.id in outputs and edge.handle not in outputs[source.id]:
+                known = ", ".join(islice(outputs[source.id], SHOWN_HANDLES))
+                message = f"Step {source.id!r} has no handle {edge.handle!r}; it has {known}."
+                yield Issue(code="unknown-handle", message=message, edge_id=edge.id, node_id=source.id)
+            if target.id in triggers:
                 message = f"Step {target.id!r} is a trigger: no edge leads to it."
                 yield Issue(code="unknown-handle", message=message, edge_id=edge.id, node_id=target.id)
 
     def _cycles(self) -> Iterator[Issue]:
-        """Every cycle that is left when those found before are taken out."""
-        sources = {step_id: {edge.source for edge in edges} for step_id, edges in self.incoming.items()}
-        while True:
-            try:
-                TopologicalSorter(sources).prepare()
-                return
-            except CycleError as error:
-                cycle: list[str] = error.args[1]
-            shown = " → ".join(cycle if len(cycle) <= 12 else [*cycle[:11], "…", cycle[-1]])
-            yield Issue(code="cycle", message=f"The steps {shown} form a cycle.", node_id=cycle[0])
-            for step_id in cycle:
-                sources[step_id] = set()
+        """Every cycle that is left when those found before are taken out: depth first, each step and edge once."""
+        path: dict[str, Iterator[Edge]] = {}  # in order
+        seen: set[str] = set()
+        for start in self.nodes:
+            if start not in seen:
+                path[start] = iter(self.outgoing[start])
+                seen.add(start)
+            while path:
+                last = next(reversed(path))
+                target = next(
+                    (edge.target for edge in path[last] if edge.target in path or edge.target not in seen), None
+                )
+                if target is None:
+                    del path[last]
+                elif target not in path:
+                    path[target] = iter(self.outgoing[target])
+                    seen.add(target)
+                else:
+                    cycle = [target]
+                    while (last := path.popitem()[0]) != target:
+                        cycle.append(last)
+                    cycle = [target, *reversed(cycle)] if len(cycle) > 1 else [target, target]
+                    shown = " → ".join(cycle if len(cycle) <= 12 else [*cycle[:11], "…", cycle[-1]])
+                    yield Issue(code="cycle", message=f"The steps {shown} form a cycle.", node_id=cycle[0])
 
     def _unreachable(self) -> Iterator[Issue]:
         triggers = [node.id for node in self.nodes.values() if self._is_trigger(node.step_type)]
@@ -203,6 +218,23 @@ class _Ancestors:
     def __contains__(self, step_id: object) -> bool:
         position = self.positions.get(step_id) if isinstance(step_id, str) else None
         return position is not None and bool(self.mask >> position & 1)
+
+
+def _on_rings(parents: dict[str, str | None]) -> set[str]:
+    """Those whose line of parents leads back to themselves."""
+    found: set[str] = set()
+    seen: set[str | None] = {None}
+    for start in parents:
+        line: dict[str | None, None] = {}
+        node: str | None = start
+        while node not in seen:
+            seen.add(node)
+            line[node] = None
+            node = parents.get(node) if node is not None else None
+        if node in line:
+            ring = list(line)
+            found.update(each for each in ring[ring.index(node) :] if each is not None)
+    return found
 
 
 def _config(data: dict[str, Any]) -> dict[str, Any]:

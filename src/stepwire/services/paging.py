@@ -2,15 +2,17 @@
 
 import base64
 import binascii
-from datetime import datetime
-from typing import Any, Generic, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from stepwire.errors import Malformed
 
 Item = TypeVar("Item")
+_FOREIGN = "The cursor is not one that this API gave out."
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -49,9 +51,27 @@ def decode_cursor(text: str) -> Position | None:
     if not text:
         return None
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Position)
-    except (msgspec.MsgspecError, binascii.Error, ValueError):
-        raise Malformed("The cursor is not one that this API gave out.") from None
+        position = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Position)
+    except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError):
+        raise Malformed(_FOREIGN) from None
+    if position.created_at.utcoffset() != timedelta(0):
+        raise Malformed(_FOREIGN)
+    return position
+
+
+def instant(text: str | None, name: str) -> datetime | None:
+    """An RFC 3339 instant in UTC, as the database takes it.
+
+    Raises:
+        Malformed: it is none, has no offset from UTC, or lies outside of the years 1 to 9999 in UTC.
+    """
+    if text is None:
+        return None
+    try:
+        moment: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])
+        return moment.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        raise Malformed(f"{name} is not an instant as RFC 3339 has it, such as 2030-01-31T12:00:00Z.") from None
 
 
 def part_of(paging: Paging) -> dict[str, Any]:

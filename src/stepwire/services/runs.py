@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import NewRun
-from stepwire.db.models import Run, RunEvent, StepRun
+from stepwire.db.models import Run, RunEvent, StepRun, Workflow
 from stepwire.db.runs import RunRepository
 from stepwire.db.session import Database
 from stepwire.db.workflows import WorkflowRepository
@@ -25,7 +25,7 @@ from stepwire.engine.events import RunQueued, data_of
 from stepwire.errors import RunNotFound, Unavailable, WorkflowNotFound, WorkflowNotPublished
 from stepwire.services.idempotency import check_same, request_hash
 from stepwire.services.limits import check_json
-from stepwire.services.paging import Paging, Part, cut, part_of
+from stepwire.services.paging import Paging, Part, cut, instant, part_of
 
 KNOWN_WORKFLOWS = 1000
 ACCEPT_SECONDS = 30
@@ -83,8 +83,11 @@ class Workflows:
             raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
         if workflow.status == "draft":
             raise not_published(workflow_id)
+        return await asyncio.to_thread(self._runnable, workflow)
+
+    def _runnable(self, workflow: Workflow) -> Runnable:
         schema = None if workflow.input_schema is None else InputSchema(workflow.input_schema)
-        return Runnable(owner, workflow.version, schema, self._outline(parse(workflow.definition)))
+        return Runnable(workflow.owner_id, workflow.version, schema, self._outline(parse(workflow.definition)))
 
     def _outline(self, definition: Definition) -> tuple[tuple[str, str], ...]:
         """The steps outside of containers: what lies in one has no state of its own, only its items' steps have."""
@@ -165,7 +168,12 @@ class RunService:
     async def of_owner(
         self, owner: UUID, paging: Paging, *, with_steps: bool, **filters: Any
     ) -> Part[tuple[Run, Sequence[StepRun]]]:
-        """A part of the owner's runs, newest first; ``filters`` as in `RunRepository.part_of_owner`."""
+        """A part of the owner's runs, newest first; ``filters`` as in `RunRepository.part_of_owner`.
+
+        Raises:
+            Malformed: ``since`` or ``until`` is no instant that can be stored.
+        """
+        filters |= {name: instant(filters[name], name) for name in ("since", "until")}
         async with self._database.session() as session:
             repository = RunRepository(session=session)
             rows, total = await repository.part_of_owner(owner, **filters, **part_of(paging))

@@ -1,5 +1,6 @@
-"""Use cases on workflows: one transaction each."""
+"""Use cases on workflows: one transaction each. What takes long for a large definition is done in a thread."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class WorkflowService:
         Raises:
             IdempotencyKeyReused, InvalidDefinition, InvalidInputSchema, TooLarge, Unacceptable.
         """
-        self._check(values)
+        await asyncio.to_thread(self._check, values)
 
         async def make(_: WorkflowRepository) -> Workflow:
             workflow_id = uuid7()
@@ -105,7 +106,7 @@ class WorkflowService:
         Raises:
             WorkflowNotFound, WorkflowNotDraft, Stale; and as `create`.
         """
-        self._check(values)
+        await asyncio.to_thread(self._check, values)
         async with self._locked(owner, workflow_id, revision) as (repository, workflow):
             if workflow.status != "draft":
                 raise WorkflowNotDraft(f"The workflow is {workflow.status} and frozen; duplicate it to go on editing.")
@@ -169,7 +170,7 @@ class WorkflowService:
 
     async def _checked(self, repository: WorkflowRepository, workflow: Workflow, definition: dict[str, Any]) -> Checked:
         """A definition checked by itself, then for the workflows that it runs."""
-        checked = check(definition, self._registry)
+        checked = await asyncio.to_thread(check, definition, self._registry)
         if checked.plan is None:
             return checked
         issues = await reference_issues(repository, workflow.owner_id, workflow.id, definition)

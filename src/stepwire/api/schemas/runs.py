@@ -12,6 +12,7 @@ from stepwire.api.dto import ListDTO
 from stepwire.api.schemas.common import Instant
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.definition.plan import TriggerType
+from stepwire.engine.events import EVENT_TYPES
 from stepwire.engine.model import RunStatus, StepStatus
 from stepwire.services.runs import StartedRun
 
@@ -19,7 +20,17 @@ from stepwire.services.runs import StartedRun
 class RunInput(msgspec.Struct, forbid_unknown_fields=True):
     input: Annotated[dict[str, Any], Meta(description="The run's input, checked against the input schema")] = {}
     idempotency_key: (
-        Annotated[str, Meta(description="As the X-Idempotency-Key header", examples=["order-1"])] | None
+        Annotated[
+            str,
+            Meta(
+                description="As the X-Idempotency-Key header",
+                min_length=1,
+                max_length=255,
+                pattern="^[!-~]+$",
+                examples=["order-1"],
+            ),
+        ]
+        | None
     ) = None
 
 
@@ -94,7 +105,7 @@ class StepRunResponse(msgspec.Struct, kw_only=True):
 class EventResponse(msgspec.Struct, kw_only=True):
     run_id: UUID
     seq: int
-    event: str
+    event: Annotated[str, Meta(extra_json_schema={"enum": list(EVENT_TYPES)})]
     step_id: str | None
     data: dict[str, Any]
     at: Instant
