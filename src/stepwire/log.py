@@ -3,11 +3,23 @@
 import logging
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import TextIO
 
 import msgspec
 
 from stepwire.settings import Settings
+
+# What hides secrets in whatever is logged from here on, by whatever logger, in this task and those that it starts.
+redaction: ContextVar[Callable[[str], str] | None] = ContextVar("redaction", default=None)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def format(self, record: logging.LogRecord) -> str:
+        redact = redaction.get()
+        line = super().format(record)
+        return line if redact is None else redact(line)
 
 
 class _Json(logging.Formatter):
@@ -30,7 +42,7 @@ class _Json(logging.Formatter):
 
 def configure_logging(settings: Settings, context: Callable[[], str] = lambda: "-") -> None:
     """Set the process's logging up; ``context`` says the id of the request that is being served."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     console = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     handler.setFormatter(_Json(context) if settings.log_format == "json" else console)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)

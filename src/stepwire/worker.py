@@ -8,12 +8,14 @@ from typing import Any
 
 from saq import CronJob, Worker
 
+from stepwire.auth.encryption import load_keyring
 from stepwire.db.pool import open_pool
 from stepwire.errors import Misconfigured
 from stepwire.runtime import jobs
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans
 from stepwire.runtime.runner import Runner
+from stepwire.runtime.secrets import SecretReader
 from stepwire.settings import Settings
 from stepwire.signals.connection import open_redis
 from stepwire.signals.queue import WakeQueue, open_queue
@@ -42,6 +44,7 @@ async def run_worker(settings: Settings) -> None:
     """
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("A worker needs DATABASE_URL and REDIS_URL; `stepwire serve` brings its own.")
+    keyring = load_keyring(settings.encryption_key)
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
@@ -50,7 +53,7 @@ async def run_worker(settings: Settings) -> None:
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         http = await stack.enter_async_context(guarded_client(parse_allow(settings.http_allow)))
         registry = load_registry()
-        executor = Executor(registry, http, settings.max_output_bytes)
+        executor = Executor(registry, http, settings.max_output_bytes, SecretReader(pool, keyring))
         runner = Runner(
             pool, redis, Plans(pool, registry), executor,
             slots=settings.worker_slots, lease_seconds=settings.lease_seconds,

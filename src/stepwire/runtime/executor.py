@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,33 +13,54 @@ import msgspec
 from stepwire.db.journal import ClaimedRun
 from stepwire.definition.expressions import ExpressionFailed, Variables
 from stepwire.definition.plan import Plan, Step
+from stepwire.definition.redaction import Redactor
 from stepwire.engine.facts import AnyFact, AttemptCompleted, AttemptFailed, AttemptStarted, AttemptWaits
 from stepwire.engine.model import RunState
+from stepwire.log import redaction
 from stepwire.runtime.clock import jitter, now
+from stepwire.runtime.secrets import SecretReader
 from stepwire.steps.base import EffectContext, EffectStep, InlineContext, InlineStep, Outcome, StepFailed, Wait
 from stepwire.steps.registry import StepRegistry
 
 log = logging.getLogger(__name__)
 DEFAULT_TIMEOUT_SECONDS = 3600.0
+_TOLD = frozenset({"input", "output", "code", "message", "details"})  # what a step says in a fact
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An effect that may begin once the journal says that it has: ``started`` is the fact to write first."""
+    """An effect that may begin once the journal says that it has: ``started`` is the fact to write first.
+
+    A step that names secrets, of whatever kind, is one too: reading them is I/O. Its configuration is evaluated then.
+    """
 
     step: Step
     attempt: int
     config: Any
     started: AttemptStarted
+    confidential: "Confidential | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confidential:
+    """What an attempt is evaluated with when its secrets are there. An edge leaves from each of the ``handles``."""
+
+    owner: UUID
+    variables: Variables
+    inline: InlineContext
+    handles: frozenset[str]
 
 
 class Executor:
     """Runs attempts. Inline steps are done on the spot; effects are prepared first and executed when durable."""
 
-    def __init__(self, registry: StepRegistry, http: httpx.AsyncClient, max_output_bytes: int) -> None:
+    def __init__(
+        self, registry: StepRegistry, http: httpx.AsyncClient, max_output_bytes: int, secrets: SecretReader
+    ) -> None:
         self._registry = registry
         self._http = http
         self._max_output_bytes = max_output_bytes
+        self._secrets = secrets
 
     def begin(
         self, run: ClaimedRun, plan: Plan, state: RunState, step_id: str, attempt: int
@@ -48,6 +69,8 @@ class Executor:
         step = plan.steps[step_id]
         step_type = self._registry[step.type]
         at = now()
+        if step.config.masked is not None:
+            return self._begin_confidential(run, plan, state, step, attempt)
         try:
             raw = step.config.evaluate(_variables(run, plan, state))
             config = _convert(raw, step_type.config)
@@ -64,7 +87,47 @@ class Executor:
 
     async def execute(self, run_id: UUID, prepared: Prepared) -> AnyFact:
         """Carry out an effect; cancelling this stops it."""
-        step, attempt = prepared.step, prepared.attempt
+        if prepared.confidential is None:
+            return await self._timed(prepared, self._act(run_id, prepared.step, prepared.attempt, prepared.config))
+        redactor = Redactor()
+        logged = redaction.set(redactor.text)
+        try:
+            act = self._act_confidentially(run_id, prepared, prepared.confidential, redactor)
+            return _redacted(await self._timed(prepared, act), redactor, prepared.confidential.handles)
+        finally:
+            redaction.reset(logged)
+
+    def _begin_confidential(
+        self, run: ClaimedRun, plan: Plan, state: RunState, step: Step, attempt: int
+    ) -> list[AnyFact] | Prepared:
+        """Say what the attempt begins with, its secrets masked; they are read when it does."""
+        assert step.config.masked is not None  # noqa: S101 - the caller has looked
+        at, variables = now(), _variables(run, plan, state)
+        try:
+            shown = step.config.masked.evaluate(variables)
+        except ExpressionFailed as error:
+            return [self._failed(step.id, attempt, error)]
+        started = AttemptStarted(at=at, step_id=step.id, attempt=attempt, input=shown)
+        inline = InlineContext(now=at, run_input=run.input, sources=_sources(step, state))
+        handles = frozenset(
+            link.handle for target in step.downstream for link in plan.steps[target].incoming if link.source == step.id
+        )
+        return Prepared(step, attempt, None, started, Confidential(run.owner_id, variables, inline, handles))
+
+    async def _act_confidentially(
+        self, run_id: UUID, prepared: Prepared, confidential: Confidential, redactor: Redactor
+    ) -> Outcome | Wait:
+        step = prepared.step
+        step_type = self._registry[step.type]
+        secrets = await self._secrets.read(confidential.owner, step.config.secrets)
+        redactor.hide(secrets.values())
+        raw = step.config.evaluate(confidential.variables.with_secrets(secrets))
+        config = _convert(raw, step_type.config)
+        if isinstance(step_type, InlineStep):
+            return step_type.evaluate(config, confidential.inline)
+        return await self._act(run_id, step, prepared.attempt, config)
+
+    async def _act(self, run_id: UUID, step: Step, attempt: int, config: Any) -> Outcome:
         step_type = self._registry[step.type]
         assert isinstance(step_type, EffectStep)  # noqa: S101 - the registry takes no other kind
         context = EffectContext(
@@ -75,10 +138,14 @@ class Executor:
             http=self._http,
             log=log,
         )
+        return await step_type.execute(config, context)
+
+    async def _timed(self, prepared: Prepared, act: Coroutine[Any, Any, Outcome | Wait]) -> AnyFact:
+        step, attempt = prepared.step, prepared.attempt
         limit = step.timeout or DEFAULT_TIMEOUT_SECONDS
         try:
             async with asyncio.timeout(limit):
-                return self._fact(step.id, attempt, await step_type.execute(prepared.config, context))
+                return self._fact(step.id, attempt, await act)
         except TimeoutError:
             late = StepFailed("timeout", f"The step took longer than {limit:g} seconds.", is_retryable=True)
             return self._failed(step.id, attempt, late)
@@ -122,6 +189,14 @@ class Executor:
             retry_after=known.retry_after,
             jitter=jitter(),
         )
+
+
+def _redacted(fact: AnyFact, redactor: Redactor, handles: frozenset[str]) -> AnyFact:
+    """The fact without the step's secrets, before anybody else sees it. Handles with edges are no secret."""
+    changes = {field: redactor.value(getattr(fact, field)) for field in fact.__struct_fields__ if field in _TOLD}
+    if isinstance(fact, AttemptCompleted):
+        changes["handles"] = tuple(each if each in handles else redactor.text(each) for each in fact.handles)
+    return msgspec.structs.replace(fact, **changes)
 
 
 def _convert(raw: Any, config: type[msgspec.Struct]) -> Any:
