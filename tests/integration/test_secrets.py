@@ -1,5 +1,6 @@
 """Secrets through the real API and worker: they reach the service that they are for, and nothing else."""
 
+import asyncio
 import base64
 import json
 import logging
@@ -9,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 from uuid import UUID, uuid4
 
 import httpx
@@ -232,6 +233,22 @@ async def test_what_cannot_be_a_secret_is_refused(secrets: SecretService, name: 
         await secrets.set(OWNER, name, value)
 
 
+async def test_an_attempt_waits_for_its_secrets_while_the_database_is_away(
+    secrets: SecretService, services: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner, key = uuid4(), load_keyring(services["STEPWIRE_ENCRYPTION_KEY"])
+    await secrets.set(owner, "key", "the value")
+    server, _, sockets = services["DATABASE_URL"].partition("?host=")
+    road = tmp_path / "road"
+    async with open_pool(f"{server}?host={quote(str(road), safe='')}", size=1) as pool:
+        reading = asyncio.create_task(SecretReader(pool, key).read(owner, {"key"}))
+        while "cannot be read yet" not in caplog.text:
+            await asyncio.sleep(0)
+        road.symlink_to(unquote(sockets))
+
+        assert await reading == {"key": "the value"}
+
+
 async def test_there_is_nothing_to_delete_twice(secrets: SecretService) -> None:
     await secrets.set(OWNER, "passing", "the value")
     await secrets.delete(OWNER, "passing")
@@ -364,8 +381,11 @@ def test_the_embedded_owner_sets_a_secret_before_and_while_it_serves(tmp_path: P
     served.api.finished(served.api.start(workflow)["id"])
     during = stepwire(home, "secret", "set", "key", *owner, value="set meanwhile")
     served.api.finished(served.api.start(workflow)["id"])
+    keys = f"{NEW.hex()},{(tmp_path / 'home' / 'encryption.key').read_text()}"
+    rotated = stepwire({**home, "STEPWIRE_ENCRYPTION_KEY": keys}, "secret", "rotate")
     served.api.http.close()
 
+    assert (rotated.returncode, rotated.stderr) == (0, "Encrypted anew: 1\n")
     assert (before.returncode, during.returncode) == (0, 0), (before.stderr, during.stderr)
     assert [sent.headers["x-key"] for sent in recorder.requests] == ["set before", "set meanwhile"]
     assert (tmp_path / "home" / "encryption.key").stat().st_mode & 0o777 == 0o600

@@ -256,6 +256,7 @@ def test_a_value_is_found_in_base64_whatever_stands_before_it(before: str, encod
 
 def test_values_that_overlap_leave_nothing_of_either() -> None:
     assert hiding("abcdefgh", "efghijkl", "abcdefghi").text("-abcdefghijkl-") == "-***-"
+    assert hiding("cdefg", "abcdefghijkl").text("-abcdefghijkl-") == "-***-"
 
 
 @pytest.mark.parametrize("value", ["*abcdefg", "abc***defg", "********", "pass*"])

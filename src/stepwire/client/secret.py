@@ -42,7 +42,7 @@ async def _manage(url: str, key: str | None, options: Namespace, value: str) -> 
                 for secret in await secrets.names(options.owner):
                     print(secret.name)
             case "rotate":
-                print(f"{await secrets.rotate()} secrets are encrypted anew.", file=sys.stderr)
+                print(f"Encrypted anew: {await secrets.rotate()}", file=sys.stderr)
 
 
 def _value(name: str) -> str:
