@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, quote_plus, unquote
@@ -20,12 +22,14 @@ from websockets.sync.client import connect
 
 from factories import NOW, chain, definition, edge, node
 from recorder import Recorder
-from served import Served
-from stack import OWNER, STRANGER, Api, Process, free_port
+from served import Served, kill
+from stack import OWNER, STRANGER, Api, Process, free_port, until
 from stepwire.auth.encryption import Keyring, Unreadable, load_keyring
 from stepwire.db.journal import ClaimedRun
 from stepwire.db.pool import Pool, open_pool
 from stepwire.definition.validate import check
+from stepwire.embedded.home import encryption_key
+from stepwire.embedded.postgres import EmbeddedPostgres
 from stepwire.engine.facts import AttemptCompleted, AttemptFailed
 from stepwire.engine.model import RunState
 from stepwire.errors import EncryptionKeyMissing, InvalidSecret, SecretNotFound
@@ -247,6 +251,58 @@ async def test_an_attempt_waits_for_its_secrets_while_the_database_is_away(
         road.symlink_to(unquote(sockets))
 
         assert await reading == {"key": "the value"}
+
+
+@asynccontextmanager
+async def unreadable(pool: Pool) -> AsyncIterator[None]:
+    """Whoever reads a secret meanwhile waits."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE secret IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+async def test_waiting_for_secrets_counts_towards_the_steps_timeout(
+    server: Api, secrets: SecretService, pool: Pool
+) -> None:
+    await secrets.set(OWNER, "key", "the value")
+    async with unreadable(pool):
+        drawn = chain(node("shape", "core.transform", {"values": {"a": "{{ secrets.key }}"}}, timeout=0.2))
+        run = await asyncio.to_thread(server.execute, drawn)
+
+    assert failed_step(server, run, "shape")["code"] == "timeout"
+
+
+async def test_a_run_is_cancelled_while_its_step_waits_for_secrets(
+    server: Api, secrets: SecretService, pool: Pool
+) -> None:
+    await secrets.set(OWNER, "key", "the value")
+    async with unreadable(pool):
+        run = server.start(server.publish(chain(node("note", "core.log", {"message": "{{ secrets.key }}"}))))
+        until(lambda: "step.started" in [event["event"] for event in server.events(run["id"])], "the step's start")
+        assert server.http.post(f"/api/v1/runs/{run['id']}/cancel").status_code == 202
+        ended = server.finished(run["id"])
+
+    assert ended["status"] == "cancelled"
+
+
+async def test_a_worker_that_dies_while_it_reads_secrets_costs_no_attempt(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    assert served.api is not None
+    async with open_pool(EmbeddedPostgres(served.home).url, size=2) as pool:
+        await SecretService(pool, load_keyring(encryption_key(served.home))).set(OWNER, "key", "the value")
+        async with unreadable(pool):
+            drawn = chain(node("shape", "core.transform", {"values": {"a": "<{{ secrets.key }}>"}}))
+            run = served.api.start(served.api.publish(drawn))
+            events = partial(served.api.events, run["id"])
+            until(lambda: "step.started" in [event["event"] for event in events()], "the step's start")
+            kill(served.child("worker"))
+        ended = served.api.finished(run["id"])
+    (step,) = served.api.http.get(f"/api/v1/runs/{run['id']}/steps").json()["items"]
+    served.api.http.close()
+
+    assert (ended["status"], ended["output"]) == ("completed", {"shape": {"a": "<***>"}})
+    assert step["attempt"] == 1
+    assert served.process.stop() == 0
 
 
 async def test_there_is_nothing_to_delete_twice(secrets: SecretService) -> None:
