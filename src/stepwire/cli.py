@@ -1,4 +1,4 @@
-"""``stepwire serve | api | worker | migrate | token | run``."""
+"""``stepwire serve | api | worker | migrate | token | secret | run``."""
 
 import argparse
 import os
@@ -17,6 +17,12 @@ from stepwire.settings import EMBEDDED_OWNER, Settings, load_settings
 
 EX_CONFIG = 78  # sysexits.h: whoever supervises should not try again
 DAY_SECONDS = 86_400
+_SECRET_ACTIONS = {
+    "set": "Store a value, read from standard input, in place of any that there is.",
+    "list": "Print the names.",
+    "delete": "Delete one.",
+    "rotate": "Encrypt everybody's with the first key of STEPWIRE_ENCRYPTION_KEY, so that the others may go.",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -91,6 +97,13 @@ def token(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def secret(settings: Settings, options: argparse.Namespace) -> int:
+    """Set, list or delete an owner's secrets, or encrypt all secrets with the first of the keys."""
+    from stepwire.client.secret import manage
+
+    return manage(settings, options)
+
+
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Create, publish and run a definition, and show it live."""
     from stepwire.client.run import run_file
@@ -107,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     minting = _command(commands, token)
     minting.add_argument("--owner", type=UUID, default=EMBEDDED_OWNER, help="the token's sub (default: %(default)s)")
     minting.add_argument("--days", type=float, default=1.0, help="how long it is good (default: %(default)s)")
+    hiding = _command(commands, secret).add_subparsers(required=True, metavar="ACTION", dest="action")
+    for action, text in _SECRET_ACTIONS.items():
+        doing = hiding.add_parser(action, help=text, description=text)
+        if action in ("set", "delete"):
+            doing.add_argument("name", help="as in {{ secrets.NAME }}")
+        if action != "rotate":
+            doing.add_argument("--owner", type=UUID, default=EMBEDDED_OWNER, help="whose (default: %(default)s)")
     running = _command(commands, run)
     running.add_argument(
         "file", type=Path, help="a definition as React Flow's toObject() gives it; - for standard input"

@@ -108,6 +108,10 @@ class RunNotFound(NotFound):
     kind, title = "run-not-found", "No such run"
 
 
+class SecretNotFound(NotFound):
+    kind, title = "secret-not-found", "No such secret"
+
+
 class WorkflowNotPublished(Conflict):
     kind, title = "workflow-not-published", "Workflow is not published"
 
@@ -136,6 +140,12 @@ class StepNotWaiting(Conflict):
     kind, title = "step-not-waiting", "The step does not wait for anybody"
 
 
+class EncryptionKeyMissing(Conflict):
+    """There is nothing to encrypt with."""
+
+    kind, title = "encryption-key-missing", "No encryption key is set"
+
+
 class InvalidDefinition(Unacceptable):
     kind, title = "invalid-definition", "The definition has errors"
 
@@ -146,6 +156,10 @@ class InvalidInput(Unacceptable):
 
 class InvalidInputSchema(Unacceptable):
     kind, title = "invalid-input-schema", "The input schema is not a JSON Schema that can be used"
+
+
+class InvalidSecret(Unacceptable):
+    kind, title = "invalid-secret", "The secret cannot be stored"
 
 
 class IdempotencyKeyReused(Unacceptable):

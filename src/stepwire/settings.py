@@ -31,7 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supabase_jwt_secret: str | None = None  # HS256
     cors_origins: tuple[str, ...] = ("http://localhost:5173",)  # comma-separated; also the sockets' allowed origins
     http_allow: str = ""  # hosts or networks that http.request may reach although private
-    encryption_key: str | None = None  # for secrets and webhook signing secrets
+    encryption_key: str | None = None  # for secrets and webhook signing secrets; several with commas, to change it
     worker_slots: Annotated[int, Meta(ge=1, le=10_000)] = 100  # runs in flight per worker
     lease_seconds: Annotated[float, Meta(ge=1, le=3600)] = 15.0  # a dead worker's runs wait this long
     rate_limit: Annotated[str, Meta(pattern=RATE)] | None = None  # requests a second and owner, and how many at once

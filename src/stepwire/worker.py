@@ -43,6 +43,7 @@ async def run_worker(settings: Settings) -> None:
     """
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("A worker needs DATABASE_URL and REDIS_URL; `stepwire serve` brings its own.")
+    keyring = load_keyring(settings.encryption_key)
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
@@ -53,7 +54,10 @@ async def run_worker(settings: Settings) -> None:
         registry = load_registry()
         queue = open_queue(redis)
         waker = Waker(redis, queue)
-        executor = Executor(registry, http, Children(pool, waker), settings.max_output_bytes)
+        executor = Executor(
+            registry, http, Children(pool, waker), SecretReader(pool, keyring),
+            max_output_bytes=settings.max_output_bytes, timeout_seconds=settings.step_timeout_seconds,
+        )  # fmt: skip
         runner = Runner(
             pool, redis, waker, Plans(pool, registry), executor,
             slots=settings.worker_slots, lease_seconds=settings.lease_seconds,

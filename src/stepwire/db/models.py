@@ -59,6 +59,19 @@ class Workflow(Base):
     )  # fmt: skip
 
 
+class Secret(Base):
+    """What an owner's steps may read by name. ``value`` is encrypted for just this owner and name, under ``key_id``."""
+
+    __tablename__ = "secret"
+
+    owner_id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[bytes]
+    key_id: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class Run(Base):
     """One execution. ``wake_at`` is when it is next due to be driven; a lease in force keeps others off meanwhile.
 

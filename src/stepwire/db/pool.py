@@ -9,6 +9,15 @@ import asyncpg
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 CONNECT_SECONDS, COMMAND_SECONDS = 10, 60
+AWAY = (  # what is raised when the database cannot be reached just now
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+)
 _SERVER_SETTINGS = {"application_name": "stepwire", "jit": "off"}
 
 

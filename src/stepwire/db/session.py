@@ -4,26 +4,16 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import asyncpg
 import msgspec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from stepwire.db.pool import Connection, Pool, connect, open_pool
+from stepwire.db.pool import AWAY, Connection, Pool, connect, open_pool
 from stepwire.errors import Unavailable
 
 log = logging.getLogger(__name__)
-_AWAY = (
-    OSError,
-    TimeoutError,
-    PoolTimeout,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-)
+_AWAY = (*AWAY, PoolTimeout)
 
 
 class Database:

@@ -46,6 +46,14 @@ class StepReference:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """``secrets.<name>`` in an expression; ``name`` None where it does not say which."""
+
+    name: str | None
+    offset: int
+
+
 def closing(text: str, start: int) -> int | None:
     """Where the ``}}`` is that closes an expression as CEL reads it: not one in a string or comment, or of a map."""
     depth = 0
@@ -87,6 +95,16 @@ def references(tokens: list[Token]) -> tuple[tuple[StepReference, ...], bool]:
             case _:
                 reads_any = True
     return tuple(found), reads_any
+
+
+def secret_references(tokens: list[Token]) -> list[SecretReference]:
+    """The secrets that an expression names."""
+    found: list[SecretReference] = []
+    for index in roots(tokens):
+        if tokens[index].text == "secrets":
+            path, _ = _selectors(tokens, index + 1, limit=1)
+            found.append(SecretReference(path[0] if path and isinstance(path[0], str) else None, tokens[index].offset))
+    return found
 
 
 def plain_path(tokens: list[Token]) -> list[Key] | None:

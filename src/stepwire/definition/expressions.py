@@ -19,16 +19,19 @@ from stepwire.definition.cel_tokens import (
     ITEM_VARIABLES,
     VARIABLES,
     Key,
+    SecretReference,
     StepReference,
     Token,
     plain_path,
     references,
+    secret_references,
     tokens_of,
 )
 from stepwire.definition.cel_tree import Node, tree_of
 from stepwire.definition.cost import MAX_OPTIONAL_MACROS, OPTIONAL_MACROS, TooCostly, check_cost, may_be_costly
 from stepwire.definition.durations import iso_of
 from stepwire.definition.functions import FUNCTIONS
+from stepwire.definition.secrets import NAME_RULE, SECRET_NAME
 from stepwire.errors import StepwireError
 
 MAX_EXPRESSION_BYTES = 4096
@@ -76,22 +79,31 @@ class Variables:
         wanted = self._step_ids if steps is None else steps
         return {**self._fixed, "steps": {step_id: self._step(step_id) for step_id in wanted}}
 
+    def with_secrets(self, secrets: Mapping[str, str]) -> "Variables":
+        """The same, for the expressions of a step that names these secrets."""
+        return Variables({**self._fixed, "secrets": secrets}, self._step_ids, self._step)
+
 
 class Expression:
-    """One compiled expression. ``steps`` names the steps that it reads; None: any, since one is picked at run time."""
+    """One compiled expression. ``steps`` names the steps that it reads; None: any, since one is picked at run time.
 
-    __slots__ = ("_path", "_program", "_tree", "returns", "source", "steps")
+    ``secrets`` names the secrets that it reads, and there are no others for it.
+    """
+
+    __slots__ = ("_path", "_program", "_tree", "returns", "secrets", "source", "steps")
 
     def __init__(
         self,
         source: str,
         program: cel.Expression,
         steps: frozenset[str] | None,
+        secrets: frozenset[str],
         path: list[Key] | None,
         tree: Node | None,
     ) -> None:
         self.source = source
         self.steps = steps
+        self.secrets = secrets
         self.returns = program.return_type().name()
         self._program = program
         self._path = path
@@ -222,10 +234,14 @@ def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
         return compile_faults(source, str(error), _NAMES[in_map])
     if "optional_type" in program.return_type().name():
         return (Fault("expression-type", _OPTIONAL, 1),)
+    secrets = secret_references(tokens)
+    if faults := tuple(fault for secret in secrets if (fault := _secret_fault(secret))):
+        return faults
     named, reads_any = references(tokens)
     steps = None if reads_any else frozenset(reference.step_id for reference in named)
     tree = tree_of(program) if may_be_costly(tokens) else None
-    return CompiledSource(Expression(source, program, steps, plain_path(tokens), tree), named)
+    secret_names = frozenset(secret.name for secret in secrets if secret.name is not None)
+    return CompiledSource(Expression(source, program, steps, secret_names, plain_path(tokens), tree), named)
 
 
 def _token_fault(source: str, tokens: list[Token]) -> Fault | None:
@@ -253,6 +269,16 @@ def _reference_fault(reference: StepReference, scope: Scope) -> Fault | None:
         return Fault("step-not-upstream", message, column)
     if reference.member is not None and reference.member not in STEP_MEMBERS:
         return Fault("unknown-variable", f"A step has output, error and status, not {reference.member!r}.", column)
+    return None
+
+
+def _secret_fault(reference: SecretReference) -> Fault | None:
+    """Which secrets a step reads is known when it is published: only those are decrypted for it."""
+    if reference.name is None:
+        message = 'Name the secret, as in secrets.shop or secrets["shop"]: it cannot be picked at run time.'
+        return Fault("secret-not-named", message, reference.offset + 1)
+    if not SECRET_NAME.fullmatch(reference.name):
+        return Fault("secret-name", NAME_RULE, reference.offset + 1)
     return None
 
 

@@ -12,6 +12,7 @@ import msgspec
 from stepwire.definition.cel_messages import Fault
 from stepwire.definition.cel_tokens import closing
 from stepwire.definition.expressions import Expression, Scope, Variables, compile_expression
+from stepwire.definition.secrets import MASK
 from stepwire.errors import Issue
 
 _OPEN, _ESCAPED_OPEN = "{{", "{{{{"
@@ -33,13 +34,22 @@ class Template:
             part if isinstance(part, str) else _as_text(part.evaluate(variables)) for part in self.parts
         )  # fmt: skip
 
+    def masked(self) -> "Template":
+        """The same without its secrets: every expression that names one is a mask."""
+        return Template(tuple(MASK if isinstance(part, Expression) and part.secrets else part for part in self.parts))
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A configuration with its templates compiled; ``is_static`` where there is none."""
+    """A configuration with its templates compiled; ``is_static`` where there is none.
+
+    ``secrets`` are the names of those that it reads; ``masked`` is then the same without them.
+    """
 
     value: Any
     is_static: bool
+    secrets: frozenset[str] = frozenset()
+    masked: "Compiled | None" = None
 
     def evaluate(self, variables: Variables) -> Any:
         """The configuration with every expression replaced by its value.
@@ -57,7 +67,10 @@ def compile_value(value: Any, scope: Scope, bare: frozenset[str] = frozenset()) 
     """
     compiler = _Compiler(scope, bare)
     compiled = compiler.compile(value, "", "")
-    return Compiled(compiled, is_static=not _has_template(compiled)), compiler.issues
+    secrets = frozenset().union(*(part.secrets for part in _expressions(compiled)))
+    masked = Compiled(_masked(compiled), is_static=False) if secrets else None
+    is_static = not _has_template(compiled)
+    return Compiled(compiled, is_static=is_static, secrets=secrets, masked=masked), compiler.issues
 
 
 def has_expression(text: str) -> bool:
@@ -154,6 +167,32 @@ def _has_template(value: Any) -> bool:
             return any(map(_has_template, value.values()))
         case _:
             return False
+
+
+def _expressions(value: Any) -> Iterator[Expression]:
+    match value:
+        case Template():
+            yield from (part for part in value.parts if isinstance(part, Expression))
+        case list():
+            for item in value:
+                yield from _expressions(item)
+        case dict():
+            for item in value.values():
+                yield from _expressions(item)
+        case _:
+            pass
+
+
+def _masked(value: Any) -> Any:
+    match value:
+        case Template():
+            return value.masked()
+        case list():
+            return [_masked(item) for item in value]
+        case dict():
+            return {key: _masked(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def _as_text(value: Any) -> str:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import msgspec
@@ -12,40 +13,80 @@ import msgspec
 from stepwire.db.journal import ClaimedRun
 from stepwire.definition.expressions import ExpressionFailed, Variables
 from stepwire.definition.plan import Plan, Step
+from stepwire.definition.redaction import Redactor
 from stepwire.engine.facts import AnyFact, AttemptCompleted, AttemptFailed, AttemptStarted, AttemptWaits, ItemsGiven
 from stepwire.engine.model import RunState
-from stepwire.engine.places import Place, item_of, locate
+from stepwire.engine.places import Place, locate
+from stepwire.log import redaction
+from stepwire.runtime.attempt import carry_out
 from stepwire.runtime.children import Children
 from stepwire.runtime.clock import jitter, now
-from stepwire.steps.base import EffectContext, EffectStep, InlineContext, InlineStep, Items, Outcome, StepFailed, Wait
+from stepwire.runtime.secrets import SecretReader
+from stepwire.runtime.variables import sources, variables
+from stepwire.steps.base import (
+    EffectContext,
+    EffectStep,
+    InlineContext,
+    InlineStep,
+    Items,
+    Outcome,
+    StepFailed,
+    StepType,
+    Wait,
+)
+from stepwire.steps.outcome import plain_failure, raised
+from stepwire.steps.plugin import PluginStep, copied
 from stepwire.steps.registry import StepRegistry
 
 log = logging.getLogger(__name__)
-DEFAULT_TIMEOUT_SECONDS = 3600.0
 CHILD_RUN = "core.workflow"
+_TOLD = frozenset({"input", "output", "code", "message", "details"})  # what a step says in a fact
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An effect that may begin once the journal says that it has: ``started`` is the fact to write first."""
+    """An attempt that may begin once the journal says that it has: ``started`` is the fact to write first.
+
+    ``inline`` is the context of a step without I/O that is not done on the spot. A step that names secrets, of whatever
+    kind, is prepared too: reading them is I/O. Its configuration is evaluated then.
+    """
 
     path: str
     step: Step
     attempt: int
     config: Any
     started: AttemptStarted
+    inline: InlineContext | None = None
+    confidential: "Confidential | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confidential:
+    """What an attempt is evaluated with when its secrets are there."""
+
+    variables: Variables
+    inline: InlineContext
 
 
 class Executor:
     """Runs attempts. Inline steps are done on the spot; effects are prepared first and executed when durable."""
 
     def __init__(
-        self, registry: StepRegistry, http: httpx.AsyncClient, children: Children, max_output_bytes: int
+        self,
+        registry: StepRegistry,
+        http: httpx.AsyncClient,
+        children: Children,
+        secrets: SecretReader,
+        *,
+        max_output_bytes: int,
+        timeout_seconds: float,
     ) -> None:
         self._registry = registry
         self._http = http
         self._children = children
+        self._secrets = secrets
         self._max_output_bytes = max_output_bytes
+        self._timeout_seconds = timeout_seconds
 
     def begin(
         self, run: ClaimedRun, plan: Plan, state: RunState, step_id: str, attempt: int
@@ -55,56 +96,124 @@ class Executor:
         step = place.step
         step_type = self._registry[step.type]
         at = now()
+        if step.config.masked is not None:
+            return self._begin_confidential(run, plan, state, place, attempt)
         try:
             raw = step.config.evaluate(variables(run, plan, state, place))
-            config = _convert(raw, step_type.config)
-        except (ExpressionFailed, StepFailed) as error:
+            config = _convert(raw, step_type)
+        except BaseException as error:
             return [self._failed(step_id, attempt, error)]
         started = AttemptStarted(at=at, step_id=step_id, attempt=attempt, input=raw)
-        if not isinstance(step_type, InlineStep):
+        if step_type.kind == "effect" or step.type == CHILD_RUN:
             return Prepared(step_id, step, attempt, config, started)
-        context = InlineContext(now=at, run_input=run.input, sources=_sources(place, state))
-        try:
-            outcome = step_type.evaluate(config, context)
-            if isinstance(outcome, Items):
-                return [_items(started, outcome)]
-            return [started, self._fact(step_id, attempt, outcome)]
-        except Exception as error:
-            return [started, self._failed(step_id, attempt, error)]
+        context = InlineContext(now=at, run_input=run.input, sources=sources(place, state))
+        if isinstance(step_type, PluginStep):
+            context = InlineContext(at, copied(context.run_input), copied(context.sources))
+            if run.is_taken_over or attempt > 1:
+                # It may be what the last worker died of. Written first, it is found out, and used up in the end.
+                return Prepared(step_id, step, attempt, config, started, context)
+        fact = self._evaluate(step_id, step_type, attempt, config, raw, context)
+        return [fact] if isinstance(fact, ItemsGiven) else [started, fact]
 
     async def execute(self, run: ClaimedRun, prepared: Prepared) -> AnyFact:
-        """Carry out an effect; cancelling this stops it."""
-        step, path, attempt = prepared.step, prepared.path, prepared.attempt
+        """Carry out what was prepared; cancelling this stops an effect."""
+        step, raw = prepared.step, prepared.started.input
+        if prepared.inline is not None:
+            step_type = self._registry[step.type]
+            return self._evaluate(prepared.path, step_type, prepared.attempt, prepared.config, raw, prepared.inline)
+        if prepared.confidential is None:
+            return await self._timed(run, prepared, self._act(run, prepared, prepared.config))
+        redactor = Redactor()
+        logged = redaction.set(redactor.text)
+        try:
+            act = self._act_confidentially(run, prepared, prepared.confidential, redactor)
+            return _redacted(await self._timed(run, prepared, act), redactor, step.wired)
+        finally:
+            redaction.reset(logged)
+
+    def _begin_confidential(
+        self, run: ClaimedRun, plan: Plan, state: RunState, place: Place, attempt: int
+    ) -> list[AnyFact] | Prepared:
+        """Say what the attempt begins with, its secrets masked; they are read when it does."""
+        step, path = place.step, place.path
+        assert step.config.masked is not None  # noqa: S101 - the caller has looked
+        at, seen = now(), variables(run, plan, state, place)
+        try:
+            shown = step.config.masked.evaluate(seen)
+        except ExpressionFailed as error:
+            return [self._failed(path, attempt, error)]
+        started = AttemptStarted(at=at, step_id=path, attempt=attempt, input=shown)
+        inline = InlineContext(now=at, run_input=run.input, sources=sources(place, state))
+        return Prepared(path, step, attempt, None, started, confidential=Confidential(seen, inline))
+
+    async def _act_confidentially(
+        self, run: ClaimedRun, prepared: Prepared, confidential: Confidential, redactor: Redactor
+    ) -> Outcome | Wait | Items:
+        step = prepared.step
         step_type = self._registry[step.type]
-        assert isinstance(step_type, EffectStep)  # noqa: S101 - the registry takes no other kind
+        if step.type == CHILD_RUN:  # what is given to another run is stored there
+            return await self._act(run, prepared, _convert(prepared.started.input, step_type))
+        secrets = await self._secrets.read(run.owner_id, step.config.secrets)
+        redactor.hide(secrets.values())
+        raw = step.config.evaluate(confidential.variables.with_secrets(secrets))
+        config = _convert(raw, step_type)
+        if step_type.kind == "effect":
+            return await self._act(run, prepared, config)
+        outcome = cast("InlineStep", step_type).evaluate(config, confidential.inline)
+        if isinstance(outcome, Items):
+            raise StepFailed("bad-config", "The items of a container cannot be secrets: they are stored.")
+        return outcome
+
+    async def _act(self, run: ClaimedRun, prepared: Prepared, config: Any) -> Outcome | Wait:
+        path = prepared.path
         context = EffectContext(
             run_id=run.id,
             step_id=path,
-            attempt=attempt,
+            attempt=prepared.attempt,
             idempotency_key=f"{run.id}:{path}",
             http=self._http,
             log=log,
-            start_run=partial(self._children.start, run, path, attempt),
+            start_run=partial(self._children.start, run, path, prepared.attempt),
         )
-        limit = step.timeout or DEFAULT_TIMEOUT_SECONDS
+        return await cast("EffectStep", self._registry[prepared.step.type]).execute(config, context)
+
+    async def _timed(
+        self, run: ClaimedRun, prepared: Prepared, act: Coroutine[Any, Any, Outcome | Wait | Items]
+    ) -> AnyFact:
+        step, path, attempt = prepared.step, prepared.path, prepared.attempt
+        label = f"{path!r} ({step.type}) of run {run.id}"
         try:
-            async with asyncio.timeout(limit):
-                return self._fact(path, attempt, await step_type.execute(prepared.config, context))
-        except TimeoutError:
-            late = StepFailed("timeout", f"The step took longer than {limit:g} seconds.", is_retryable=True)
-            return self._failed(path, attempt, late)
-        except Exception as error:
+            outcome = await carry_out(act, label, step.timeout or self._timeout_seconds)
+            return self._fact(path, self._registry[step.type], attempt, prepared.started.input, outcome)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
             return self._failed(path, attempt, error)
 
-    def _fact(self, step_id: str, attempt: int, outcome: Outcome | Wait) -> AnyFact:
-        if isinstance(outcome, Wait):
-            return AttemptWaits(
-                at=now(), step_id=step_id, attempt=attempt, until=outcome.until, waits_for=outcome.waits_for,
-                output=outcome.output,
+    def _evaluate(
+        self, path: str, step_type: StepType, attempt: int, config: Any, raw: Any, context: InlineContext
+    ) -> AnyFact:
+        try:
+            return self._fact(path, step_type, attempt, raw, cast("InlineStep", step_type).evaluate(config, context))
+        except BaseException as error:  # nothing that a step raises is about this process
+            return self._failed(path, attempt, error)
+
+    def _fact(self, path: str, step_type: StepType, attempt: int, raw: Any, outcome: Outcome | Wait | Items) -> AnyFact:
+        if isinstance(step_type, PluginStep):
+            outcome = step_type.plain(outcome, raw, self._max_output_bytes)
+        if isinstance(outcome, Items):
+            return ItemsGiven(
+                at=now(), step_id=path, attempt=attempt, input=raw, items=outcome.count,
+                concurrency=outcome.concurrency, collects=outcome.collects,
             )  # fmt: skip
         self._check_output(outcome.output)
+        if isinstance(outcome, Wait):
+            return AttemptWaits(
+                at=now(), step_id=path, attempt=attempt, until=outcome.until, waits_for=outcome.waits_for,
+                output=outcome.output,
+            )  # fmt: skip
         return AttemptCompleted(
-            at=now(), step_id=step_id, attempt=attempt, output=outcome.output, handles=outcome.handles
+            at=now(), step_id=path, attempt=attempt, output=outcome.output, handles=outcome.handles
         )  # fmt: skip
 
     def _check_output(self, output: Any) -> None:
@@ -116,18 +225,18 @@ class Executor:
             message = f"The step's output has {size:,} bytes; the limit is {self._max_output_bytes:,}."
             raise StepFailed("output-too-large", message)
 
-    def _failed(self, step_id: str, attempt: int, error: Exception) -> AttemptFailed:
+    def _failed(self, path: str, attempt: int, error: BaseException) -> AttemptFailed:
         match error:
             case StepFailed():
-                known = error
+                known = plain_failure(error)
             case ExpressionFailed():
                 known = StepFailed("expression-failed", error.detail)
             case _:
-                log.error("Step %s raised", step_id, exc_info=error)
-                known = StepFailed("step-crashed", f"The step raised {type(error).__name__}: {error}"[:1000])
+                log.error("Step %s raised", path, exc_info=error)
+                known = raised(error)
         return AttemptFailed(
             at=now(),
-            step_id=step_id,
+            step_id=path,
             attempt=attempt,
             code=known.code,
             message=known.detail,
@@ -138,63 +247,16 @@ class Executor:
         )
 
 
-def _convert(raw: Any, config: type[msgspec.Struct]) -> Any:
+def _redacted(fact: AnyFact, redactor: Redactor, wired: frozenset[str]) -> AnyFact:
+    """The fact without the step's secrets, before anybody else sees it. Handles with edges are no secret."""
+    changes = {field: redactor.value(getattr(fact, field)) for field in fact.__struct_fields__ if field in _TOLD}
+    if isinstance(fact, AttemptCompleted):
+        changes["handles"] = tuple(each if each in wired else redactor.text(each) for each in fact.handles)
+    return msgspec.structs.replace(fact, **changes)
+
+
+def _convert(raw: Any, step_type: StepType) -> Any:
     try:
-        return msgspec.convert(raw, config)
+        return msgspec.convert(copied(raw) if isinstance(step_type, PluginStep) else raw, step_type.config)
     except msgspec.ValidationError as error:
         raise StepFailed("bad-config", f"The configuration does not fit: {error}.") from None
-
-
-def _items(started: AttemptStarted, items: Items) -> ItemsGiven:
-    return ItemsGiven(
-        at=started.at, step_id=started.step_id, attempt=started.attempt, input=started.input, items=items.count,
-        concurrency=items.concurrency, collects=items.collects,
-    )  # fmt: skip
-
-
-def variables(run: ClaimedRun, plan: Plan, state: RunState, place: Place) -> Variables:
-    """What the expressions of a step see: in a container the steps beside it before those around it."""
-    fixed: dict[str, Any] = {
-        "input": run.input,
-        "trigger": run.trigger or {"type": run.trigger_type},
-        "run": {
-            "id": str(run.id),
-            "workflow_id": str(run.workflow_id),
-            "workflow_version": run.workflow_version,
-            "trigger_type": run.trigger_type,
-            "created_at": run.created_at.isoformat().replace("+00:00", "Z"),
-        },
-        "secrets": {},
-    }
-    scopes: dict[str, str] = {}
-    if place.scope:
-        container, index = item_of(place.scope)
-        fixed["item"] = state.step(container).input["items"][index]
-        fixed["index"] = index
-        scopes = _scopes(plan, place)
-
-    def step(step_id: str) -> dict[str, Any]:
-        known = state.step(scopes[step_id] + step_id if scopes else step_id)
-        error = None if known.error is None else msgspec.structs.asdict(known.error)
-        return {"status": known.status, "output": known.output, "error": error}
-
-    return Variables(fixed, frozenset(scopes) if scopes else plan.step_ids, step)
-
-
-def _scopes(plan: Plan, place: Place) -> dict[str, str]:
-    """Step id to the scope that it is seen in from a place."""
-    seen: dict[str, str] = {}
-    while True:
-        seen = dict.fromkeys(place.plan.step_ids, place.scope) | seen
-        if not place.scope:
-            return seen
-        place = locate(plan, item_of(place.scope)[0])
-
-
-def _sources(place: Place, state: RunState) -> dict[str, Any]:
-    """The outputs of the sources whose edges are live."""
-    return {
-        link.source: source.output
-        for link in place.step.incoming
-        if link.handle in (source := state.step(place.scope + link.source)).handles
-    }

@@ -1,0 +1,77 @@
+"""Secrets, encrypted as they are. Every query about them is here; each takes the owner, but those that change keys."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from stepwire.db.pool import AWAY, Pool
+from stepwire.errors import Unavailable
+
+_PUT = """
+INSERT INTO secret (owner_id, name, value, key_id) VALUES ($1, $2, $3, $4)
+ON CONFLICT (owner_id, name) DO UPDATE SET value = excluded.value, key_id = excluded.key_id, updated_at = now()
+RETURNING created_at, updated_at
+"""
+
+# A value that was set anew meanwhile is under the new key already, and stays.
+_REPLACE = "UPDATE secret SET value = $4, key_id = $5 WHERE owner_id = $1 AND name = $2 AND value = $3"
+
+
+class SecretInfo(msgspec.Struct, frozen=True):
+    """What may be said of a secret."""
+
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class StaleSecret(msgspec.Struct, frozen=True):
+    """A secret under a key that is to go; ``value`` is encrypted."""
+
+    owner_id: UUID
+    name: str
+    value: bytes
+
+
+async def read(pool: Pool, owner: UUID, names: Collection[str]) -> dict[str, bytes]:
+    """The encrypted values, by name, of those that there are.
+
+    Raises:
+        Unavailable: the database is away.
+    """
+    statement = "SELECT name, value FROM secret WHERE owner_id = $1 AND name = ANY($2::text[])"
+    try:
+        return {record["name"]: record["value"] for record in await pool.fetch(statement, owner, list(names))}
+    except AWAY as error:
+        raise Unavailable("The database cannot be reached just now.") from error
+
+
+async def put(pool: Pool, owner: UUID, name: str, *, value: bytes, key_id: str) -> SecretInfo:
+    """Store a value in place of any that there is."""
+    [record] = await pool.fetch(_PUT, owner, name, value, key_id)
+    return SecretInfo(name, *record)
+
+
+async def delete(pool: Pool, owner: UUID, name: str) -> bool:
+    """False where there is none."""
+    statement = "DELETE FROM secret WHERE owner_id = $1 AND name = $2 RETURNING name"
+    return await pool.fetchval(statement, owner, name) is not None
+
+
+async def of_owner(pool: Pool, owner: UUID) -> list[SecretInfo]:
+    """By name."""
+    statement = "SELECT name, created_at, updated_at FROM secret WHERE owner_id = $1 ORDER BY name"
+    return [SecretInfo(*record) for record in await pool.fetch(statement, owner)]
+
+
+async def not_under(pool: Pool, key_id: str) -> list[StaleSecret]:
+    """Of every owner, those under other keys."""
+    statement = "SELECT owner_id, name, value FROM secret WHERE key_id <> $1 ORDER BY owner_id, name"
+    return [StaleSecret(*record) for record in await pool.fetch(statement, key_id)]
+
+
+async def replace(pool: Pool, stale: StaleSecret, *, value: bytes, key_id: str) -> None:
+    """Store the same under another key, unless it was changed or deleted meanwhile."""
+    await pool.execute(_REPLACE, stale.owner_id, stale.name, stale.value, value, key_id)

@@ -1,0 +1,82 @@
+"""An owner's secrets: set, listed by name, deleted; nobody reads one again but the steps that name it."""
+
+from uuid import UUID
+
+from stepwire.auth.encryption import Keyring, Unreadable
+from stepwire.db import secrets
+from stepwire.db.pool import Pool
+from stepwire.db.secrets import SecretInfo
+from stepwire.definition.secrets import MAX_BYTES, MIN_LENGTH, NAME_RULE, SECRET_NAME, place
+from stepwire.errors import EncryptionKeyMissing, InvalidSecret, SecretNotFound
+
+
+class SecretService:
+    """Use cases of secrets; each is one statement."""
+
+    def __init__(self, pool: Pool, keyring: Keyring | None) -> None:
+        self._pool = pool
+        self._keyring = keyring
+
+    async def set(self, owner: UUID, name: str, value: str) -> SecretInfo:
+        """Store a value in place of any that there is; attempts that begin from now on get it.
+
+        Raises:
+            InvalidSecret: the name or the value cannot be one.
+            EncryptionKeyMissing: nothing is stored in the clear.
+        """
+        if not SECRET_NAME.fullmatch(name):
+            raise InvalidSecret(NAME_RULE)
+        keyring, encoded = self._keys(), _encoded(value)
+        sealed = keyring.seal(encoded, place(owner, name))
+        return await secrets.put(self._pool, owner, name, value=sealed, key_id=keyring.key_id)
+
+    async def delete(self, owner: UUID, name: str) -> None:
+        """
+        Raises:
+            SecretNotFound: there is none.
+        """
+        if not await secrets.delete(self._pool, owner, name):
+            raise SecretNotFound(f"There is no secret {name!r}.")
+
+    async def names(self, owner: UUID) -> list[SecretInfo]:
+        """What may be said of the owner's secrets, by name."""
+        return await secrets.of_owner(self._pool, owner)
+
+    async def rotate(self) -> int:
+        """Encrypt every owner's secrets with the first key; the other keys may go then. How many were changed.
+
+        Raises:
+            Unreadable: a secret's key is not there. Those before it are changed, and rotating again is harmless.
+            EncryptionKeyMissing: there is no key at all.
+        """
+        keyring = self._keys()
+        stale = await secrets.not_under(self._pool, keyring.key_id)
+        for secret in stale:
+            where = place(secret.owner_id, secret.name)
+            try:
+                value = keyring.open(secret.value, where)
+            except Unreadable as error:
+                raise Unreadable(f"The secret {secret.name!r} of {secret.owner_id}: {error.detail}") from None
+            await secrets.replace(self._pool, secret, value=keyring.seal(value, where), key_id=keyring.key_id)
+        return len(stale)
+
+    def _keys(self) -> Keyring:
+        if self._keyring is None:
+            raise EncryptionKeyMissing(
+                "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
+            )
+        return self._keyring
+
+
+def _encoded(value: str) -> bytes:
+    try:
+        encoded = value.encode()
+    except UnicodeEncodeError:
+        raise InvalidSecret("A secret is a text in valid Unicode.") from None
+    if len(value) < MIN_LENGTH:
+        raise InvalidSecret(
+            f"A secret has {MIN_LENGTH} characters or more: shorter ones could not be hidden in outputs."
+        )
+    if len(encoded) > MAX_BYTES:
+        raise InvalidSecret(f"A secret has at most {MAX_BYTES:,} bytes.")
+    return encoded
