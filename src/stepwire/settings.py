@@ -43,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_input_bytes: Annotated[int, Meta(ge=1024)] = 256 << 10
     max_definition_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
     max_output_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20  # of one step
+    step_timeout_seconds: Annotated[float, Meta(gt=0, le=2_592_000)] = 3600.0  # of an attempt that has no other
 
     @property
     def rate(self) -> tuple[float, int] | None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -11,9 +13,11 @@ from saq import CronJob, Worker
 from stepwire.db.pool import open_pool
 from stepwire.errors import Misconfigured
 from stepwire.runtime import jobs
+from stepwire.runtime.attempt import make_task
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans
 from stepwire.runtime.runner import Runner
+from stepwire.runtime.watchdog import Watchdog
 from stepwire.settings import Settings
 from stepwire.signals.connection import open_redis
 from stepwire.signals.queue import WakeQueue, open_queue
@@ -24,6 +28,7 @@ from stepwire.steps.registry import load_registry
 log = logging.getLogger(__name__)
 EVERY_SECOND = "* * * * * *"
 GRACE_SECONDS = 10
+END_SECONDS = 14  # then the worker ends hard: a thread that a step has left behind would keep it for ever
 # A sweep that died with its worker keeps SAQ from starting the next one; SAQ's own sweep frees it after these.
 SWEEP_JOB_SECONDS, STUCK_JOB_SECONDS = 3, 2
 
@@ -43,6 +48,7 @@ async def run_worker(settings: Settings) -> None:
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("A worker needs DATABASE_URL and REDIS_URL; `stepwire serve` brings its own.")
     stopped = asyncio.Event()
+    asyncio.get_running_loop().set_task_factory(make_task)
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
     async with AsyncExitStack() as stack:
@@ -50,13 +56,14 @@ async def run_worker(settings: Settings) -> None:
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         http = await stack.enter_async_context(guarded_client(parse_allow(settings.http_allow)))
         registry = load_registry()
-        executor = Executor(registry, http, settings.max_output_bytes)
+        executor = Executor(registry, http, settings.max_output_bytes, settings.step_timeout_seconds)
         runner = Runner(
             pool, redis, Plans(pool, registry), executor,
             slots=settings.worker_slots, lease_seconds=settings.lease_seconds,
         )  # fmt: skip
         queue = open_queue(redis)
-        await _work(runner, create_worker(queue, runner, Waker(redis, queue)), stopped)
+        watchdog = Watchdog(settings.database_url, runner.held, settings.lease_seconds)
+        await _work(runner, create_worker(queue, runner, Waker(redis, queue)), watchdog, stopped)
 
 
 def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker:
@@ -72,19 +79,28 @@ def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker
     return worker
 
 
-async def _work(runner: Runner, worker: QuietWorker, stopped: asyncio.Event) -> None:
+async def _work(runner: Runner, worker: QuietWorker, watchdog: Watchdog, stopped: asyncio.Event) -> None:
+    watching = asyncio.create_task(watchdog.run())
     running = asyncio.create_task(runner.run())
     listening = asyncio.create_task(worker.start())
     ending = asyncio.create_task(stopped.wait())
     log.info("Worker %s is ready", runner.worker)
     try:
         await asyncio.wait({running, listening, ending}, return_when=asyncio.FIRST_COMPLETED)
+        _end_by(END_SECONDS)
         await worker.stop()
         await runner.stop(GRACE_SECONDS)
     finally:
-        for task in (running, listening, ending):
+        tasks = (running, listening, ending, watching)
+        for task in tasks:
             task.cancel()
-        outcomes = await asyncio.gather(running, listening, ending, return_exceptions=True)
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
+
+
+def _end_by(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()

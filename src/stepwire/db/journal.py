@@ -35,12 +35,12 @@ SELECT id, created_at FROM accepted
 
 _CLAIM = """
 WITH due AS (
-    SELECT id FROM run WHERE wake_at <= now() AND (lease_until IS NULL OR lease_until < now())
+    SELECT id, lease_until IS NOT NULL AS is_taken_over FROM run WHERE wake_at <= now() AND (lease_until IS NULL OR lease_until < now())
     ORDER BY wake_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 UPDATE run SET fence = fence + 1, leased_by = $1, lease_until = now() + $3 FROM due WHERE run.id = due.id
 RETURNING run.id, owner_id, workflow_id, workflow_version, status, trigger_type, trigger, input, seq, fence, created_at,
-          started_at, cancel_requested_at IS NOT NULL AS is_cancel_requested
+          started_at, cancel_requested_at IS NOT NULL AS is_cancel_requested, is_taken_over
 """
 
 _RENEW = """
@@ -116,7 +116,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run under this worker's lease, as it was stored."""
+    """A run under this worker's lease, as it was stored; ``is_taken_over`` from a worker whose lease lapsed."""
 
     id: UUID
     owner_id: UUID
@@ -131,6 +131,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     is_cancel_requested: bool
+    is_taken_over: bool = False
 
 
 class JournalEvent(msgspec.Struct, frozen=True):
