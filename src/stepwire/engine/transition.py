@@ -6,7 +6,7 @@ late, twice and in any order.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime
 from typing import Any, assert_never
 
 import msgspec
@@ -48,6 +48,7 @@ from stepwire.engine.model import SETTLED, RunState, StepError, StepState
 from stepwire.engine.retry import next_attempt_at
 
 MAX_ATTEMPTS = 100
+MAX_LOST_ATTEMPTS = 10  # of a step whose workers die, where its policy does not allow more
 
 
 class Advance(msgspec.Struct, frozen=True):
@@ -264,22 +265,37 @@ def _go_on(plan: Plan, step_id: str, step: StepState, fact: TimePassed) -> Itera
 
 
 def _lose(plan: Plan, step_id: str, step: StepState, fact: WorkerLost) -> Iterator[AnyEvent]:
-    """An attempt whose worker died is made again at once as the next one, unless the step must not run twice."""
+    """An attempt whose worker died is made again as the next one, unless the step must not run twice."""
     if step.status != "running":
         return
     planned = plan.steps[step_id]
-    if step.started_at is None or planned.kind != "effect":
+    if step.started_at is None:
         yield StepScheduled(at=fact.at, step_id=step_id, step_type=planned.type, attempt=step.attempt)
         return
     error = StepError("worker-lost", "The worker died while it ran the step.", step.attempt)
-    if planned.retry.on_worker_lost and step.attempt < MAX_ATTEMPTS:
-        yield StepRetrying(
-            at=fact.at, step_id=step_id, attempt=step.attempt, error=error, next_attempt_at=fact.at + timedelta(0)
-        )  # fmt: skip
-        yield StepScheduled(at=fact.at, step_id=step_id, step_type=planned.type, attempt=step.attempt + 1)
-    else:
+    due_at = _again_at(planned, step.attempt, fact)
+    if due_at is None:
         handles = _failure_handles(planned)
         yield StepFailed(at=fact.at, step_id=step_id, attempt=step.attempt, error=error, handles=handles)
+        return
+    yield StepRetrying(at=fact.at, step_id=step_id, attempt=step.attempt, error=error, next_attempt_at=due_at)
+    if due_at <= fact.at:
+        yield StepScheduled(at=fact.at, step_id=step_id, step_type=planned.type, attempt=step.attempt + 1)
+
+
+def _again_at(step: Step, attempt: int, fact: WorkerLost) -> datetime | None:
+    """When a lost attempt is made again: the first at once, the others later and later; None when that is enough.
+
+    A worker may die of the very step that it runs, and takes what else it runs with it. Chance parts those runs from
+    the culprit, else they would die with it again each time; and the culprit fails in the end.
+    """
+    is_repeatable = step.retry.on_worker_lost or step.kind != "effect"
+    if not is_repeatable or attempt >= max(step.retry.max_attempts, MAX_LOST_ATTEMPTS):
+        return None
+    if attempt == 1:
+        return fact.at
+    policy = msgspec.structs.replace(step.retry, max_attempts=MAX_ATTEMPTS)
+    return next_attempt_at(policy, attempt - 1, fact.at, fact.jitter)
 
 
 def _decision(

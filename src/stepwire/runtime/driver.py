@@ -20,7 +20,7 @@ from stepwire.engine.facts import Abandoned, AnyFact, Begin, CancelRequested, Ta
 from stepwire.engine.model import RunState
 from stepwire.engine.transition import advance
 from stepwire.errors import LeaseLost
-from stepwire.runtime.clock import now
+from stepwire.runtime.clock import jitter, now
 from stepwire.runtime.executor import Executor, Prepared
 from stepwire.signals.live import Announcement
 
@@ -80,7 +80,7 @@ class Driver:
             return [CancelRequested(at=at)]
         if self.state.status == "queued":
             return [Begin(at=at, trigger_type=self.run.trigger_type)]
-        return [WorkerLost(at=at), TakenUp(at=at, trigger_type=self.run.trigger_type), TimePassed(at=at)]
+        return [WorkerLost(at=at, jitter=jitter()), TakenUp(at=at, trigger_type=self.run.trigger_type), TimePassed(at=at)]
 
     async def _take(self, facts: Sequence[AnyFact]) -> bool:
         """Take facts in, journal what follows, begin the effects that it orders; True when the run rests."""
