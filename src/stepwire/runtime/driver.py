@@ -80,7 +80,11 @@ class Driver:
             return [CancelRequested(at=at)]
         if self.state.status == "queued":
             return [Begin(at=at, trigger_type=self.run.trigger_type)]
-        return [WorkerLost(at=at, jitter=jitter()), TakenUp(at=at, trigger_type=self.run.trigger_type), TimePassed(at=at)]
+        return [
+            WorkerLost(at=at, jitter=jitter()),
+            TakenUp(at=at, trigger_type=self.run.trigger_type),
+            TimePassed(at=at),
+        ]
 
     async def _take(self, facts: Sequence[AnyFact]) -> bool:
         """Take facts in, journal what follows, begin the effects that it orders; True when the run rests."""

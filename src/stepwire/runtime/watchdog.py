@@ -47,6 +47,8 @@ class Watchdog:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        faulthandler.register(signal.SIGVTALRM, chain=True)  # shows the stacks, then does what the signal does: end
+        self._wind()
         thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         thread.start()
         try:
@@ -57,13 +59,12 @@ class Watchdog:
             self._is_over.set()
 
     def _watch(self) -> None:
-        faulthandler.register(signal.SIGVTALRM, chain=True)  # shows the stacks, then does what the signal does: end
         tell_at, renew_at = LATE_SECONDS, self._lease / 3
-        while not self._is_over.wait(self._next_look()):
-            signal.setitimer(signal.ITIMER_VIRTUAL, self._limit)
+        while not self._is_over.wait(LOOK_SECONDS):
             now = time.monotonic()
             if now > self._looks_at + LATE_SECONDS:
                 self._turned_at = now  # nothing ran at all, this thread neither: the process was stopped, say
+            self._wind()
             late = now - self._turned_at
             if late < LATE_SECONDS:
                 if tell_at > LATE_SECONDS:
@@ -79,11 +80,13 @@ class Watchdog:
             if late >= renew_at:
                 self._renew()
                 renew_at = late + self._lease / 3
+            self._wind()
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
-    def _next_look(self) -> float:
+    def _wind(self) -> None:
+        """Have the kernel end the process when this thread cannot say in time that it still runs."""
+        signal.setitimer(signal.ITIMER_VIRTUAL, self._limit)
         self._looks_at = time.monotonic() + LOOK_SECONDS
-        return LOOK_SECONDS
 
     def _tell(self, late: float) -> None:
         frame = sys._current_frames().get(self._loop_thread)
