@@ -73,9 +73,14 @@ class Plugged:
         return [worker.stop() for worker in running]
 
     def close(self) -> None:
-        self.rest()
         self.api.http.close()
-        assert self.process.stop() == 0
+        try:
+            self.rest()
+        finally:
+            for worker in self.workers:
+                worker.kill()
+            code = self.process.stop()
+        assert code == 0
 
     @property
     def logs(self) -> str:

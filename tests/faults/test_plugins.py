@@ -140,7 +140,7 @@ def test_what_is_json_comes_back_as_it_was(api: Api, worker: Process) -> None:
 
 
 def test_a_configuration_that_a_step_changes_is_as_drawn_in_the_next_run(api: Api, worker: Process) -> None:
-    remember = {"do": "remember", "items": []}
+    remember = {"do": "remember", "value": []}
     drawn = definition([node("a", "acme.act", remember), node("b", "acme.compute", remember)])
     workflow_id = api.publish(drawn)
 

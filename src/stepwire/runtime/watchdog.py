@@ -17,7 +17,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from types import FrameType
 from uuid import UUID
@@ -72,13 +71,13 @@ class Watchdog:
                 tell_at, renew_at = LATE_SECONDS, self._lease / 3
                 continue
             if late >= tell_at:
-                self._tell(late)
+                _without_fail(self._tell, late)
                 tell_at = 2 * late
             if late > self._limit:
                 log.critical("The event loop has stood still for %.1f s; this worker ends, others take over", late)
                 os._exit(1)
             if late >= renew_at:
-                self._renew()
+                _without_fail(self._renew)
                 renew_at = late + self._lease / 3
             self._wind()
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
@@ -94,16 +93,18 @@ class Watchdog:
         log.error("Step %s keeps the event loop from turning, for %.1f s by now:\n%s", step_at_work(frame), late, stack)
 
     def _renew(self) -> None:
-        with suppress(RuntimeError):  # the runs in hand changed just now: the loop turns again
-            held = self._held()
-            try:
-                asyncio.run(self._renew_leases(held))
-            except Exception:
-                log.exception("Leases could not be renewed beside the loop")
+        asyncio.run(self._renew_leases(self._held()))
 
     async def _renew_leases(self, held: Sequence[tuple[UUID, int]]) -> None:
         async with open_pool(self._url, size=1) as pool:
             await journal.renew(pool, held, timedelta(seconds=self._lease))
+
+
+def _without_fail(do: Callable[..., None], *arguments: object) -> None:
+    try:
+        do(*arguments)
+    except Exception:
+        log.exception("The watchdog goes on looking")
 
 
 def step_at_work(frame: FrameType | None) -> str:
@@ -113,7 +114,7 @@ def step_at_work(frame: FrameType | None) -> str:
             return str(frame.f_locals["label"])
         if frame.f_code is Executor.begin.__code__ or frame.f_code is Executor.execute.__code__:
             known = frame.f_locals
-            run_id = known["run"].id if "run" in known else known["run_id"]
-            return f"{known['step'].id!r} ({known['step'].type}) of run {run_id}"
+            step, run_id = known.get("step"), known["run"].id if "run" in known else known["run_id"]
+            return f"(unknown) of run {run_id}" if step is None else f"{step.id!r} ({step.type}) of run {run_id}"
         frame = frame.f_back
     return "(unknown)"

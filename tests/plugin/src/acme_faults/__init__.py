@@ -19,7 +19,6 @@ from stepwire.steps.base import EffectContext, InlineContext, Outcome, StepDefau
 class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     do: str = "well"
     value: Any = None
-    items: list[int] = []
 
 
 class Unreadable(Exception):
@@ -89,8 +88,8 @@ def misbehave(config: Faults) -> Any:
         case "raise":
             raise RAISED[config.value]
         case "remember":
-            config.items.append(1)
-            return Outcome(len(config.items))
+            config.value.append(1)
+            return Outcome(len(config.value))
         case "exit":
             os._exit(1)
         case "sleep":
