@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261124_secrets"
-down_revision = "20261123_workflows_and_runs"
+down_revision = "20261123b_waits_and_children"
 branch_labels = None
 depends_on = None
 

@@ -2,19 +2,25 @@
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from contextlib import AsyncExitStack
 from typing import Any
 
 from saq import CronJob, Worker
 
+from stepwire.auth.encryption import load_keyring
 from stepwire.db.pool import open_pool
 from stepwire.errors import Misconfigured
 from stepwire.runtime import jobs
+from stepwire.runtime.attempt import make_task
 from stepwire.runtime.children import Children
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans
 from stepwire.runtime.runner import Runner
+from stepwire.runtime.secrets import SecretReader
+from stepwire.runtime.watchdog import Watchdog
 from stepwire.settings import Settings
 from stepwire.signals.connection import open_redis
 from stepwire.signals.queue import WakeQueue, open_queue
@@ -25,6 +31,7 @@ from stepwire.steps.registry import load_registry
 log = logging.getLogger(__name__)
 EVERY_SECOND = "* * * * * *"
 GRACE_SECONDS = 10
+END_SECONDS = 14  # then the worker ends hard: a thread that a step has left behind would keep it for ever
 # A sweep that died with its worker keeps SAQ from starting the next one; SAQ's own sweep frees it after these.
 SWEEP_JOB_SECONDS, STUCK_JOB_SECONDS = 3, 2
 
@@ -45,6 +52,7 @@ async def run_worker(settings: Settings) -> None:
         raise Misconfigured("A worker needs DATABASE_URL and REDIS_URL; `stepwire serve` brings its own.")
     keyring = load_keyring(settings.encryption_key)
     stopped = asyncio.Event()
+    asyncio.get_running_loop().set_task_factory(make_task)
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
     async with AsyncExitStack() as stack:
@@ -63,7 +71,8 @@ async def run_worker(settings: Settings) -> None:
             slots=settings.worker_slots, lease_seconds=settings.lease_seconds,
             longest_run_seconds=settings.max_run_seconds,
         )  # fmt: skip
-        await _work(runner, create_worker(queue, runner, waker), stopped)
+        watchdog = Watchdog(settings.database_url, runner.held, settings.lease_seconds)
+        await _work(runner, create_worker(queue, runner, waker), watchdog, stopped)
 
 
 def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker:
@@ -79,19 +88,28 @@ def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker
     return worker
 
 
-async def _work(runner: Runner, worker: QuietWorker, stopped: asyncio.Event) -> None:
+async def _work(runner: Runner, worker: QuietWorker, watchdog: Watchdog, stopped: asyncio.Event) -> None:
+    watching = asyncio.create_task(watchdog.run())
     running = asyncio.create_task(runner.run())
     listening = asyncio.create_task(worker.start())
     ending = asyncio.create_task(stopped.wait())
     log.info("Worker %s is ready", runner.worker)
     try:
         await asyncio.wait({running, listening, ending}, return_when=asyncio.FIRST_COMPLETED)
+        _end_by(END_SECONDS)
         await worker.stop()
         await runner.stop(GRACE_SECONDS)
     finally:
-        for task in (running, listening, ending):
+        tasks = (running, listening, ending, watching)
+        for task in tasks:
             task.cancel()
-        outcomes = await asyncio.gather(running, listening, ending, return_exceptions=True)
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
+
+
+def _end_by(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()

@@ -36,12 +36,12 @@ SELECT id, created_at FROM accepted
 
 _CLAIM = """
 WITH due AS (
-    SELECT id FROM run WHERE wake_at <= now() AND (lease_until IS NULL OR lease_until < now())
+    SELECT id, lease_until IS NOT NULL AS is_taken_over FROM run WHERE wake_at <= now() AND (lease_until IS NULL OR lease_until < now())
     ORDER BY wake_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 UPDATE run SET fence = fence + 1, leased_by = $1, lease_until = now() + $3 FROM due WHERE run.id = due.id
 RETURNING run.id, owner_id, workflow_id, workflow_version, status, trigger_type, trigger, input, seq, fence, created_at,
-          started_at, nudges, parent_run_id, root_run_id, depth
+          started_at, nudges, parent_run_id, root_run_id, depth, is_taken_over
 """
 
 _RENEW = """
@@ -134,7 +134,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run under this worker's lease, as it was stored."""
+    """A run under this worker's lease, as it was stored; ``is_taken_over`` from a worker whose lease lapsed."""
 
     id: UUID
     owner_id: UUID
@@ -152,6 +152,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     parent_run_id: UUID | None = None
     root_run_id: UUID | None = None
     depth: int = 0
+    is_taken_over: bool = False
 
 
 class JournalEvent(msgspec.Struct, frozen=True):

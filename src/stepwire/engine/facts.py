@@ -100,7 +100,9 @@ class TimePassed(Fact, frozen=True, kw_only=True):
 
 
 class WorkerLost(Fact, frozen=True, kw_only=True):
-    """The worker that drove the run is gone, and the attempts that it had begun with it."""
+    """The worker that drove the run is gone, and the attempts that it had begun with it; ``jitter`` as of a failure."""
+
+    jitter: float = 0.0
 
 
 class CancelRequested(Fact, frozen=True, kw_only=True):

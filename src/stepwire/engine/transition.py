@@ -6,11 +6,12 @@ late, twice and in any order.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import assert_never
 
 import msgspec
 
-from stepwire.definition.plan import Plan
+from stepwire.definition.plan import Plan, Step
 from stepwire.engine.commands import AnyCommand, Execute, StopAll
 from stepwire.engine.events import (
     AnyEvent,
@@ -50,6 +51,7 @@ from stepwire.engine.facts import (
 from stepwire.engine.fold import apply
 from stepwire.engine.model import SETTLED, MapPlan, RunState, StepError
 from stepwire.engine.places import item_of, locate
+from stepwire.engine.retry import next_attempt_at
 from stepwire.engine.settlement import (
     begun_items,
     cancel_all,
@@ -62,6 +64,7 @@ from stepwire.engine.settlement import (
 )
 
 MAX_ATTEMPTS = 100
+MAX_LOST_ATTEMPTS = 10  # of a step whose workers die, where its policy does not allow more
 
 
 class Advance(msgspec.Struct, frozen=True):
@@ -285,20 +288,38 @@ def _when_due(plan: Plan, state: RunState, path: str, fact: TimePassed) -> AnyEv
 
 
 def _lose(plan: Plan, state: RunState, path: str, fact: WorkerLost) -> Iterator[AnyEvent]:
-    """An attempt whose worker died is made again at once as the next one, unless the step must not run twice."""
+    """An attempt whose worker died is made again as the next one, unless the step must not run twice.
+
+    A container has no attempt to lose: its items' steps have.
+    """
     step = state.step(path)
     if step.status != "running" or step.map is not None:
         return
     planned = locate(plan, path).step
-    if step.started_at is None or planned.kind != "effect":
+    if step.started_at is None:
         yield StepScheduled(at=fact.at, step_id=path, step_type=planned.type, attempt=step.attempt)
         return
     error = StepError("worker-lost", "The worker died while it ran the step.", step.attempt)
-    if planned.retry.on_worker_lost and step.attempt - step.earlier_attempts < MAX_ATTEMPTS:
-        yield StepRetrying(
-            at=fact.at, step_id=path, attempt=step.attempt, error=error, next_attempt_at=fact.at
-        )  # fmt: skip
-        yield StepScheduled(at=fact.at, step_id=path, step_type=planned.type, attempt=step.attempt + 1)
-    else:
+    due_at = _again_at(planned, step.attempt - step.earlier_attempts, fact)
+    if due_at is None:
         handles = failure_handles(planned)
         yield StepFailed(at=fact.at, step_id=path, attempt=step.attempt, error=error, handles=handles)
+        return
+    yield StepRetrying(at=fact.at, step_id=path, attempt=step.attempt, error=error, next_attempt_at=due_at)
+    if due_at <= fact.at:
+        yield StepScheduled(at=fact.at, step_id=path, step_type=planned.type, attempt=step.attempt + 1)
+
+
+def _again_at(step: Step, attempt: int, fact: WorkerLost) -> datetime | None:
+    """When a lost attempt is made again: the first at once, the others later and later; None when that is enough.
+
+    A worker may die of the very step that it runs, and takes what else it runs with it. Chance parts those runs from
+    the culprit, else they would die with it again each time; and the culprit fails in the end.
+    """
+    is_repeatable = step.retry.on_worker_lost or step.kind != "effect"
+    if not is_repeatable or attempt >= max(step.retry.max_attempts, MAX_LOST_ATTEMPTS):
+        return None
+    if attempt == 1:
+        return fact.at
+    policy = msgspec.structs.replace(step.retry, max_attempts=MAX_ATTEMPTS)
+    return next_attempt_at(policy, attempt - 1, fact.at, fact.jitter)

@@ -109,7 +109,7 @@ class Driver:
         if self.state.status == "queued":
             taken = [Begin(at=at, trigger_type=self.run.trigger_type)]
         else:
-            taken = [WorkerLost(at=at), TakenUp(at=at, trigger_type=self.run.trigger_type)]
+            taken = [WorkerLost(at=at, jitter=jitter()), TakenUp(at=at, trigger_type=self.run.trigger_type)]
         if self._nudges or self.state.asking or self.state.awaiting:
             seen = await self._look()
             if any(isinstance(fact, CancelRequested) for fact in seen):

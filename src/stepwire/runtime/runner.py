@@ -99,13 +99,17 @@ class Runner:
         if (driver := self._drivers.get(run_id)) is not None:
             driver.nudge()
 
+    def held(self) -> list[tuple[UUID, int]]:
+        """The runs in hand, as (id, fence)."""
+        return [(run_id, fence) for run_id, (fence, _) in self._driven.items()]
+
     async def stop(self, grace_seconds: float) -> None:
         """Claim no more, let what is in flight end, then hand the rest back."""
         self._is_stopping = True
         tasks = [task for _, task in self._driven.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace_seconds)
-        held = [(run_id, fence) for run_id, (fence, _) in self._driven.items()]
+        held = self.held()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -204,7 +208,7 @@ class Runner:
                 log.exception("Leases could not be renewed, trying again")
 
     async def _renew(self) -> None:
-        held = [(run_id, fence) for run_id, (fence, _) in self._driven.items()]
+        held = self.held()
         if not held:
             return
         kept = await journal.renew(self._pool, held, self._lease)

@@ -3,14 +3,14 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
-from typing import cast
 
 from stepwire.steps.approval import Approval
-from stepwire.steps.base import EffectStep, InlineStep, StepType
+from stepwire.steps.base import StepType
 from stepwire.steps.branch import Condition, Switch
 from stepwire.steps.flow import Delay, Fail, Log, Merge
 from stepwire.steps.http import HttpRequest
 from stepwire.steps.nested import ChildWorkflow, Map
+from stepwire.steps.plugin import Malformed, PluginStep
 from stepwire.steps.respond import Respond
 from stepwire.steps.transform import Transform
 from stepwire.steps.triggers import ManualTrigger, ScheduleTrigger, WebhookTrigger
@@ -54,19 +54,30 @@ class StepRegistry:
 
 
 def load_registry() -> StepRegistry:
-    """Every step type of this installation; a plug-in that cannot be loaded is logged and left out."""
+    """Every step type of this installation; a plug-in that cannot be used is logged and left out."""
     built_in = [step_type() for step_type in BUILT_IN]
     return StepRegistry([*built_in, *_plugins({step.type for step in built_in})])
 
 
 def _plugins(taken: set[str]) -> Iterator[StepType]:
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    """Those of installed packages, in an order that does not depend on where they are installed."""
+    try:
+        points = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: (point.name, point.value))
+    except Exception:
+        log.exception("The installed packages cannot be asked for step plug-ins; none is loaded")
+        return
+    for point in points:
+        package = point.dist.name if point.dist is not None else "an unknown package"
         try:
-            step = point.load()()
-        except Exception:
-            log.exception("Step plug-in %s cannot be loaded; its step type is missing", point.value)
-            continue
-        if isinstance(step, InlineStep | EffectStep) and getattr(step, "type", None) not in {None, *taken}:
-            yield cast("StepType", step)
+            step = PluginStep(point.load()())
+            if step.type in taken:
+                raise Malformed(f"There is a step type {step.type!r} already.")
+        except Malformed as error:
+            log.error("Step plug-in %s (%s, of %s) is left out: %s", point.name, point.value, package, error.detail)
+        except BaseException:  # a package may even ask the process to end
+            log.exception(
+                "Step plug-in %s (%s, of %s) is left out: it cannot be loaded", point.name, point.value, package
+            )
         else:
-            log.error("Step plug-in %s is not a step type, or takes a built-in name; it is left out", point.value)
+            taken.add(step.type)
+            yield step
