@@ -285,7 +285,7 @@ async def test_a_run_is_cancelled_while_its_step_waits_for_secrets(
     assert ended["status"] == "cancelled"
 
 
-async def test_a_worker_that_dies_while_it_reads_secrets_costs_no_attempt(tmp_path: Path) -> None:
+async def test_a_worker_that_dies_while_it_reads_secrets_leaves_the_next_attempt_to_another(tmp_path: Path) -> None:
     served = Served(tmp_path)
     assert served.api is not None
     async with open_pool(EmbeddedPostgres(served.home).url, size=2) as pool:
@@ -301,7 +301,7 @@ async def test_a_worker_that_dies_while_it_reads_secrets_costs_no_attempt(tmp_pa
     served.api.http.close()
 
     assert (ended["status"], ended["output"]) == ("completed", {"shape": {"a": "<***>"}})
-    assert step["attempt"] == 1
+    assert step["attempt"] == 2
     assert served.process.stop() == 0
 
 

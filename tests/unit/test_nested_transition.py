@@ -49,7 +49,7 @@ from stepwire.engine.model import SETTLED, RunState, StepError
 from stepwire.engine.places import locate
 from stepwire.engine.transition import advance
 
-ANSWER_SECONDS = 100
+SOON, LATE = 10**5, 10**7  # seconds: when those approvals run out that nobody answers, and the others
 HANDLES = {"core.condition": ("true", "false"), "core.approval": ("default", "timeout"), "core.fail": ()}
 TYPES = (
     "core.log",
@@ -62,7 +62,7 @@ TYPES = (
     "core.map",
 )
 CONFIGS: dict[str, dict[str, Any]] = {
-    "core.approval": {"timeout": ANSWER_SECONDS},
+    "core.approval": {"timeout": SOON},
     "core.workflow": {"workflow_id": "019583a0-0000-7000-8000-000000000000"},
 }
 
@@ -165,14 +165,15 @@ class Run:
     def move(self, random: Random) -> None:
         """One report, from any that can come."""
         self.clock += timedelta(seconds=1)
-        moves: list[Any] = [*self.in_flight, *self.state.asking, *self.state.awaiting]
+        lost = [path for path in self.state.due if path not in self.state.asking]
+        moves: list[Any] = [*self.in_flight, *self.state.asking, *self.state.awaiting, *lost]
         assert moves, f"nothing can move the run, which is {self.state.status}"
         move = random.choice(sorted(moves, key=str))
         if isinstance(move, tuple):
             self.take(*self.report(*move))
         elif move in self.state.awaiting:
             self.take(self.child_ended(move))
-        elif self.world.handle(move, "core.approval") == "timeout":
+        elif move in lost or self.world.handle(move, "core.approval") == "timeout":
             self.clock = max(self.clock, self.state.due[move])
             self.take(TimePassed(at=self.clock))
         else:
@@ -193,7 +194,8 @@ class Run:
             self.in_flight[path, attempt] = True
             return [AttemptStarted(**known)]
         if step_type == "core.approval":
-            return [AttemptWaits(**known, until=at + timedelta(seconds=ANSWER_SECONDS), waits_for="person")]
+            seconds = SOON if self.world.handle(path, step_type) == "timeout" else LATE
+            return [AttemptWaits(**known, until=at + timedelta(seconds=seconds), waits_for="person")]
         if step_type == "core.workflow":
             return [AttemptWaits(**known, until=None, waits_for="run", output={"run_id": path})]
         if self.world.fails(path, step_type):

@@ -35,7 +35,7 @@ _HEADERS: dict[str, Json] = {
     "Preference-Applied": {
         "description": "The preference that was honoured",
         "type": "string",
-        "examples": ["wait=10"],
+        "examples": ["wait=5"],
     },
     "Retry-After": {"description": "Seconds", "type": "string", "pattern": "^[0-9]+$"},
     "RateLimit": {"description": "What is left, where requests are limited", "type": "string"},

@@ -13,7 +13,7 @@ PreferHeader = Annotated[
     Parameter(
         header="Prefer",
         description="`wait=N`: answer when the run is finished or paused, after N seconds (60 at most) at the latest",
-        schema_extra={"examples": ["wait=10"]},
+        schema_extra={"examples": ["wait=5"]},
     ),
 ]
 
