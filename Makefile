@@ -36,7 +36,7 @@ test-browser: install ## use the API from Chromium: a generated client, and Swag
 	@tests/browser/install.sh $(BIN)/python
 	$(BIN)/python -m pytest tests/browser
 
-check: lint types imports coverage ## lint, types, tests with their coverage
+check: lint types imports ## lint, types, who imports whom
 
 lint: install
 	$(BIN)/ruff check src tests migrations
@@ -52,7 +52,7 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
-coverage: install
+coverage: install ## run the tests with their coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --quiet
 	$(BIN)/coverage combine --quiet
