@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo token test test-browser check lint fmt types imports coverage bench migration clean
+.PHONY: help install run demo token test test-browser check lint fmt types imports coverage bench bench-lists migration clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -36,7 +36,7 @@ test-browser: install ## use the API from Chromium: a generated client, and Swag
 	@tests/browser/install.sh $(BIN)/python
 	$(BIN)/python -m pytest tests/browser
 
-check: lint types imports coverage ## lint, types, tests with their coverage
+check: lint types imports ## lint, types, who imports whom
 
 lint: install
 	$(BIN)/ruff check src tests migrations
@@ -52,7 +52,7 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
-coverage: install
+coverage: install ## run the tests with their coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --quiet
 	$(BIN)/coverage combine --quiet
@@ -60,6 +60,9 @@ coverage: install
 
 bench: install ## measure, beside what the machine can do
 	$(BIN)/python tests/bench/run.py
+
+bench-lists: install ## measure what reading costs with a thousand runs and with a million; show the plans
+	$(BIN)/python tests/bench/lists.py
 
 migration: install ## make a migration: make migration m="add run.colour"
 	$(BIN)/alembic revision --autogenerate -m "$(m)"

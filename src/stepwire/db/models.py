@@ -115,7 +115,9 @@ class Run(Base):
 
     __table_args__ = (
         Index("run_of_owner", "owner_id", text("created_at DESC"), text("id DESC")),
-        Index("run_of_workflow", "workflow_id", text("created_at DESC"), text("id DESC")),
+        Index("run_of_workflow", "owner_id", "workflow_id", text("created_at DESC"), text("id DESC")),
+        Index("run_of_status", "owner_id", "status", text("created_at DESC"), text("id DESC")),
+        Index("run_of_trigger_type", "owner_id", "trigger_type", text("created_at DESC"), text("id DESC")),
         Index("run_due", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
         Index(
             "run_idempotency_key", "workflow_id", "trigger_type", "idempotency_key", unique=True,

@@ -85,18 +85,18 @@ class RunRepository(SQLAlchemyAsyncRepository[Run]):
         **part: Any,
     ) -> tuple[list[Run], int | None]:
         """A part of the owner's runs, created from ``since`` on and before ``until``. ``part`` as in `select_part`."""
-        statement = select(Run).where(Run.owner_id == owner).options(defer(Run.trigger, raiseload=True))
+        wanted = [Run.owner_id == owner]
         if workflow_id is not None:
-            statement = statement.where(Run.workflow_id == workflow_id)
-        if statuses:
-            statement = statement.where(Run.status.in_(statuses))
+            wanted.append(Run.workflow_id == workflow_id)
         if trigger_type is not None:
-            statement = statement.where(Run.trigger_type == trigger_type)
+            wanted.append(Run.trigger_type == trigger_type)
         if since is not None:
-            statement = statement.where(Run.created_at >= since)
+            wanted.append(Run.created_at >= since)
         if until is not None:
-            statement = statement.where(Run.created_at < until)
-        return await select_part(self.session, statement, Run, **part)
+            wanted.append(Run.created_at < until)
+        one_of = [Run.status == status for status in sorted(set(statuses))]
+        options = [defer(Run.trigger, raiseload=True)]
+        return await select_part(self.session, Run, wanted, one_of=one_of, options=options, **part)
 
     async def steps(self, run_ids: Sequence[UUID], *, with_items: bool = False) -> Sequence[StepRun]:
         """The step runs of these runs that were reached, in the order they started; those never started come last.

@@ -33,14 +33,13 @@ class WorkflowRepository(SQLAlchemyAsyncRepository[Workflow]):
         self, owner: UUID, *, status: str | None, name: str | None, with_definition: bool, **part: Any
     ) -> tuple[list[Workflow], int | None]:
         """A part of the owner's workflows; ``name`` is a substring in any case. ``part`` as in `select_part`."""
-        statement = select(Workflow).where(Workflow.owner_id == owner)
-        if not with_definition:
-            statement = statement.options(defer(Workflow.definition, raiseload=True))
+        wanted = [Workflow.owner_id == owner]
         if status is not None:
-            statement = statement.where(Workflow.status == status)
+            wanted.append(Workflow.status == status)
         if name is not None:
-            statement = statement.where(Workflow.name.icontains(name, autoescape=True))
-        return await select_part(self.session, statement, Workflow, **part)
+            wanted.append(Workflow.name.icontains(name, autoescape=True))
+        options = [] if with_definition else [defer(Workflow.definition, raiseload=True)]
+        return await select_part(self.session, Workflow, wanted, options=options, **part)
 
     async def change(self, workflow: Workflow, **values: Any) -> None:
         """Change a workflow that is locked; its revision rises."""
