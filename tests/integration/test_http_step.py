@@ -112,10 +112,14 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def run(client: httpx.AsyncClient, **config: Any) -> dict[str, Any]:
-    context = EffectContext(UUID(int=1), "call", 1, "the-key", client, logging.getLogger("test"))
+    context = EffectContext(UUID(int=1), "call", 1, "the-key", client, logging.getLogger("test"), start_no_run)
     outcome = await HttpRequest().execute(msgspec.convert(config, HttpRequestConfig), context)
     output: dict[str, Any] = outcome.output
     return output
+
+
+async def start_no_run(*_: object) -> UUID:
+    raise AssertionError("a call starts no run")
 
 
 async def failure(client: httpx.AsyncClient, **config: Any) -> StepFailed:

@@ -34,6 +34,7 @@ from stepwire.engine.facts import AttemptCompleted, AttemptFailed
 from stepwire.engine.model import RunState
 from stepwire.errors import EncryptionKeyMissing, InvalidSecret, SecretNotFound
 from stepwire.log import configure_logging
+from stepwire.runtime.children import Children
 from stepwire.runtime.executor import Executor, Prepared
 from stepwire.runtime.secrets import SecretReader
 from stepwire.services.secrets import SecretService
@@ -362,14 +363,21 @@ async def attempt(pool: Pool, keyring: Keyring | None, owner: UUID, does: str) -
     assert plan is not None
     run = ClaimedRun(
         id=uuid4(), owner_id=owner, workflow_id=uuid4(), workflow_version=1, status="running", trigger_type="manual",
-        trigger=None, input={}, seq=1, fence=1, created_at=NOW, started_at=NOW, is_cancel_requested=False,
+        trigger=None, input={}, seq=1, fence=1, created_at=NOW, started_at=NOW,
     )  # fmt: skip
     async with httpx.AsyncClient() as http:
-        executor = Executor(registry, http, 1 << 20, SecretReader(pool, keyring))
+        executor = Executor(
+            registry,
+            http,
+            Children(pool, None),
+            SecretReader(pool, keyring),
+            max_output_bytes=1 << 20,
+            timeout_seconds=60,
+        )
         prepared = executor.begin(run, plan, RunState(), "a", 1)
         assert isinstance(prepared, Prepared)
         assert prepared.started.input == {"key": "***", "does": does}
-        return await executor.execute(run.id, prepared)
+        return await executor.execute(run, prepared)
 
 
 @pytest.mark.parametrize("does", ["raise", "fail", "log", "answer"])

@@ -31,12 +31,11 @@ STATUSES: dict[type[StepwireError], int] = {
     errors.TooManyRequests: 429,
     errors.Unavailable: 503,
 }
-_KINDS = {
-    400: "malformed-request",
-    404: "not-found",
-    405: "method-not-allowed",
-    413: "too-large",
-    429: "too-many-requests",
+_FAMILIES: dict[int, type[StepwireError]] = {
+    400: errors.Malformed,
+    404: errors.NotFound,
+    413: errors.TooLarge,
+    429: errors.TooManyRequests,
 }
 
 _ADVICE = {
@@ -131,10 +130,10 @@ def _path(request: Request[Any, Any, Any]) -> str:
 
 
 def _problem(request: Request[Any, Any, Any], status: int, detail: str, issues: list[Issue] | None = None) -> Problem:
-    phrase = HTTPStatus(status).phrase
-    kind = _KINDS.get(status, phrase.lower().replace(" ", "-"))
+    family, phrase = _FAMILIES.get(status), HTTPStatus(status).phrase
+    kind, title = (family.kind, family.title) if family is not None else (phrase.lower().replace(" ", "-"), phrase)
     return Problem(
-        type=f"/problems/{kind}", title=phrase, status=status, detail=detail, instance=_path(request), errors=issues or []
+        type=f"/problems/{kind}", title=title, status=status, detail=detail, instance=_path(request), errors=issues or []
     )  # fmt: skip
 
 

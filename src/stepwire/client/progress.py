@@ -85,6 +85,8 @@ def _note(step: StepLine, event: Event) -> str:
             return clean(str((data.get("error") or {}).get("message", "")))
         case "step.completed":
             return _result(step, data)
+        case "step.waiting" if data.get("waits_for") == "run":
+            return "for the run that it started"
         case "step.waiting" if data.get("until") is None:
             return "until somebody resumes it"
     return ""
