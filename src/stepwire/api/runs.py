@@ -163,6 +163,6 @@ async def _ordered(control: RunControl, ordered: Ordered, wait: int | None) -> R
     """202 and the run; 200 where there was nothing left to do; held until the run rests, where the client wants that."""
     run, steps = ordered.run, ordered.steps
     if wait is not None:
-        run, steps = await control.settled(run.owner_id, run.id, wait)
+        run, steps = await control.settled(run.owner_id, run.id, wait, ordered.seq)
     status = HTTP_202_ACCEPTED if ordered.is_new else HTTP_200_OK
     return Response(run_response(run, steps), status_code=status, headers=applied(wait))

@@ -20,7 +20,7 @@ WHERE id = $1 AND owner_id = $2 AND status IN ('queued', 'running', 'paused')
 RETURNING id
 """
 
-_LOCK = "SELECT workflow_id, status, started_at, now() AS at FROM run WHERE id = $1 AND owner_id = $2 FOR UPDATE"
+_LOCK = "SELECT workflow_id, status, seq, started_at, now() AS at FROM run WHERE id = $1 AND owner_id = $2 FOR UPDATE"
 
 # The fence rises, so that a driver which has not noticed the run's end writes nothing into its new stretch.
 _TAKE_UP = """
@@ -65,6 +65,7 @@ class Locked(msgspec.Struct, frozen=True):
 
     workflow_id: UUID
     status: str
+    seq: int
     started_at: datetime | None
     at: datetime
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import defer
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.db.paging import select_part
 from stepwire.db.pool import Pool
+from stepwire.engine.model import FINISHED
 
 _SNAPSHOT = """
 SELECT run.workflow_id, run.status, run.seq,
@@ -150,6 +151,14 @@ async def status_of(pool: Pool, owner: UUID, run_id: UUID) -> str | None:
     """A run's status; None where it is missing, or another owner's."""
     status: str | None = await pool.fetchval("SELECT status FROM run WHERE id = $1 AND owner_id = $2", run_id, owner)
     return status
+
+
+async def is_resting(pool: Pool, owner: UUID, run_id: UUID, after: int) -> bool:
+    """Whether a run is finished, or paused by an event after the one numbered ``after``; missing ones rest, too."""
+    record = await pool.fetchrow("SELECT status, seq FROM run WHERE id = $1 AND owner_id = $2", run_id, owner)
+    if record is None:
+        return True
+    return record["status"] in FINISHED or (record["status"] == "paused" and record["seq"] > after)
 
 
 async def events_after(pool: Pool, run_id: UUID, after: int, limit: int) -> list[Any]:

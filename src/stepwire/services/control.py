@@ -9,27 +9,26 @@ from uuid import UUID
 from stepwire.db import control
 from stepwire.db.models import Run, StepRun
 from stepwire.db.pool import Connection
-from stepwire.db.runs import status_of
+from stepwire.db.runs import is_resting
 from stepwire.db.session import Database
 from stepwire.definition.input_schema import InputSchema
-from stepwire.engine.model import FINISHED
 from stepwire.errors import RunFinished, RunNotFailed, RunNotFound, RunNotPaused, StepNotWaiting
 from stepwire.services.limits import check_json, check_text
 from stepwire.services.runs import RunService
 from stepwire.signals.live import LiveHub
 
 LOOK_SECONDS = 1.0  # how long an end that no message told of can go unnoticed
-RESTING = FINISHED | {"paused"}
 ACTIVE = ("queued", "running", "paused")
 
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """The run as it is now, and whether this order changed anything."""
+    """The run as it is now, and whether this order changed anything; it was given after event ``seq``."""
 
     run: Run
     steps: Sequence[StepRun]
     is_new: bool
+    seq: int = 0
 
 
 class RunControl:
@@ -90,16 +89,16 @@ class RunControl:
         check_json(data, "data", self._max_input_bytes)
         check_text(step_id, "step_id")
         async with self._database.transaction() as connection:
-            is_new = await self._answer(connection, owner, run_id, step_id, data)
+            seq, is_new = await self._answer(connection, owner, run_id, step_id, data)
         if is_new:
             await asyncio.gather(self._announce_nudge([run_id]), self._wake())
         run, steps = await self._runs.get(owner, run_id)
-        return Ordered(run, steps, is_new)
+        return Ordered(run, steps, is_new, seq if is_new else 0)
 
     async def _answer(
         self, connection: Connection, owner: UUID, run_id: UUID, step_id: str, data: dict[str, Any]
-    ) -> bool:
-        """Keep an answer; False where it was given before."""
+    ) -> tuple[int, bool]:
+        """Keep an answer. The event that the run was at, and whether the answer was not given before."""
         locked = await control.lock(connection, owner, run_id)
         if locked is None:
             raise RunNotFound(f"There is no run {run_id}.")
@@ -110,21 +109,25 @@ class RunControl:
             if schema is not None:
                 InputSchema(schema).check(data, "data")
             if await control.answer(connection, run_id, step_id, step.attempt, data):
-                return True
+                return locked.seq, True
         if await control.last_answer(connection, run_id, step_id) == data:
-            return False
+            return locked.seq, False
         if is_waiting:
             raise StepNotWaiting(f"The step {step_id[:100]!r} was answered already, with other data.")
         if locked.status != "paused":
             raise RunNotPaused(f"The run is {locked.status}, and the step {step_id[:100]!r} waits for nobody.")
         raise StepNotWaiting(f"The step {step_id[:100]!r} waits for nobody.")
 
-    async def settled(self, owner: UUID, run_id: UUID, seconds: float) -> tuple[Run, Sequence[StepRun]]:
-        """The run once it is finished or paused, or as it is after ``seconds``. Raises: RunNotFound."""
+    async def settled(self, owner: UUID, run_id: UUID, seconds: float, after: int = 0) -> tuple[Run, Sequence[StepRun]]:
+        """The run once it is finished, or paused after event ``after``, or as it is after ``seconds``.
+
+        Raises:
+            RunNotFound.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         async with self._hub.subscribe(run_id) as subscription:
-            while await status_of(self._database.pool, owner, run_id) not in RESTING:
+            while not await is_resting(self._database.pool, owner, run_id, after):
                 left = deadline - loop.time()
                 if left <= 0:
                     break
