@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from stepwire.db.pool import Pool
+from stepwire.db.pool import Pool, for_a_client
 
 _CANCEL = """
 UPDATE run SET cancel_requested_at = coalesce(cancel_requested_at, now()), wake_at = now()
@@ -32,7 +32,8 @@ FROM retried RETURNING seq
 
 async def request_cancel(pool: Pool, owner: UUID, run_id: UUID) -> bool:
     """Have a run cancelled by its driver, or by whoever claims it next; False where it is over, or not the owner's."""
-    return await pool.fetchval(_CANCEL, run_id, owner) is not None
+    with for_a_client():
+        return await pool.fetchval(_CANCEL, run_id, owner) is not None
 
 
 async def retry(pool: Pool, owner: UUID, run_id: UUID) -> bool:
@@ -41,4 +42,5 @@ async def retry(pool: Pool, owner: UUID, run_id: UUID) -> bool:
     Returns:
         False where it is not failed, or not the owner's.
     """
-    return await pool.fetchval(_RETRY, run_id, owner) is not None
+    with for_a_client():
+        return await pool.fetchval(_RETRY, run_id, owner) is not None

@@ -12,7 +12,7 @@ from sqlalchemy.orm import defer
 
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.db.paging import select_part
-from stepwire.db.pool import Pool
+from stepwire.db.pool import Pool, for_a_client
 
 _SNAPSHOT = """
 SELECT run.workflow_id, run.status, run.seq,
@@ -96,7 +96,10 @@ async def snapshot(pool: Pool, owner: UUID, run_id: UUID) -> Snapshot | None:
 
 async def status_of(pool: Pool, owner: UUID, run_id: UUID) -> str | None:
     """A run's status; None where it is missing, or another owner's."""
-    status: str | None = await pool.fetchval("SELECT status FROM run WHERE id = $1 AND owner_id = $2", run_id, owner)
+    with for_a_client():
+        status: str | None = await pool.fetchval(
+            "SELECT status FROM run WHERE id = $1 AND owner_id = $2", run_id, owner
+        )
     return status
 
 

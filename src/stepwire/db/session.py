@@ -1,29 +1,14 @@
 """Sessions for the cold paths, on SQLAlchemy, beside the pool for the hot ones; one database, one URL."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import asyncpg
 import msgspec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from stepwire.db.pool import Pool, connect, open_pool
-from stepwire.errors import Unavailable
-
-log = logging.getLogger(__name__)
-_AWAY = (
-    OSError,
-    TimeoutError,
-    PoolTimeout,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-)
+from stepwire.db.pool import AWAY, Pool, connect, open_pool, unavailable
 
 
 class Database:
@@ -44,17 +29,12 @@ class Database:
         try:
             async with self.sessions.begin() as session:
                 yield session
-        except _AWAY as error:
-            raise _unavailable(error) from error
+        except (*AWAY, PoolTimeout) as error:
+            raise unavailable(error) from error
         except DBAPIError as error:
-            if error.connection_invalidated or isinstance(error.orig, _AWAY):
-                raise _unavailable(error) from error
+            if error.connection_invalidated or isinstance(error.orig, AWAY):
+                raise unavailable(error) from error
             raise
-
-
-def _unavailable(error: Exception) -> Unavailable:
-    log.warning("The database is away: %s", error)
-    return Unavailable("The database cannot be reached just now; try again.")
 
 
 @asynccontextmanager
