@@ -55,6 +55,8 @@ class RunControl:
         if is_new:
             await asyncio.gather(self._announce_cancel(run_id), self._wake())
         run, steps = await self._runs.get(owner, run_id)
+        if not is_new and run.status not in FINISHED:  # it had failed, and was taken up again since
+            return await self.cancel(owner, run_id)
         if not is_new and run.status != "cancelled":
             raise RunFinished(f"The run has {run.status} already; there is nothing left to cancel.")
         return Ordered(run, steps, is_new)
