@@ -48,7 +48,7 @@ def for_a_client() -> Iterator[None]:
 
 
 def unavailable(error: Exception) -> Unavailable:
-    log.warning("The database is away: %s", error)
+    log.warning("The database is away: %s", error.__cause__ or error)
     return Unavailable("The database cannot be reached just now; try again.")
 
 

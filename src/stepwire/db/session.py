@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
+from advanced_alchemy.exceptions import RepositoryError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -31,10 +32,21 @@ class Database:
                 yield session
         except (*AWAY, PoolTimeout) as error:
             raise unavailable(error) from error
-        except DBAPIError as error:
-            if error.connection_invalidated or isinstance(error.orig, AWAY):
+        except (DBAPIError, RepositoryError) as error:
+            if _is_away(error):
                 raise unavailable(error) from error
             raise
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Whether the driver found nobody there; SQLAlchemy wraps what it says twice, and the repository that again."""
+    while error is not None:
+        if isinstance(error, AWAY) and not isinstance(error, ValueError):  # of a value that does not fit its column
+            return True
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            return True
+        error = error.__cause__
+    return False
 
 
 @asynccontextmanager
