@@ -87,6 +87,18 @@ def server(server_environment: dict[str, str], workplace: Path) -> Iterator[Api]
     assert codes == [0, 0], "the API and the worker end cleanly"
 
 
+@pytest.fixture(scope="session")
+def apis(server: Api, server_environment: dict[str, str], workplace: Path) -> Iterator[list[Api]]:
+    """Two API processes on one database."""
+    environment = server_environment | {"STEPWIRE_PORT": str(free_port())}
+    process = Process("api", environment, workplace / "second-api.log")
+    second = Api(f"http://127.0.0.1:{environment['STEPWIRE_PORT']}", server.secret)
+    until(second.is_ready, "the second API being ready")
+    yield [server, second]
+    second.http.close()
+    assert process.stop() == 0
+
+
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     """An HTTP service that remembers what it is asked."""

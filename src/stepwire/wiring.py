@@ -35,6 +35,7 @@ from stepwire.signals.rate import RateLimiter
 from stepwire.signals.wake import Waker
 from stepwire.steps.registry import load_registry
 
+KEY_HEADERS = ("x-idempotency-key", "idempotency-key")
 _Key = Annotated[
     str | None,
     Parameter(header="X-Idempotency-Key", description="The same key and request make one resource, however often sent"),
@@ -102,9 +103,13 @@ def provide_session(request: Request[Any, Any, Any]) -> Session:
     return session
 
 
-def provide_idempotency_key(idempotency_key_header: _Key = None, standard_key: _StandardKey = None) -> str | None:
-    """The key in the headers."""
-    return one_key(idempotency_key_header, standard_key)
+def provide_idempotency_key(
+    request: Request[Any, Any, Any],
+    idempotency_key_header: _Key = None,  # noqa: ARG001 - for the document; of a repeated header it holds one alone
+    standard_key: _StandardKey = None,  # noqa: ARG001
+) -> str | None:
+    """The key in the headers; one that is repeated has to say the same each time."""
+    return one_key(*(key for name in KEY_HEADERS for key in request.headers.getall(name, [])))
 
 
 def dependencies() -> dict[str, Provide]:

@@ -1,7 +1,9 @@
 """Two owners: neither can see, change or guess what the other has, on any route that there is."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
+from functools import reduce
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +16,7 @@ from factories import chain, node
 from stack import OWNER, STRANGER, Api
 
 WORK = chain(node("wait", "core.delay", {"duration": 3600}))
+DEEP: dict[str, Any] = reduce(lambda inner, _: {"in": inner}, range(70), {})
 Call = Callable[[httpx.Client, str], httpx.Response]
 WORKFLOWS, RUNS = "/api/v1/workflows", "/api/v1/runs"
 
@@ -33,6 +36,9 @@ BY_WORKFLOW: dict[str, list[Call]] = {
         lambda client, one: client.put(
             f"{WORKFLOWS}/{one}", content=b"{", headers={"Content-Type": "application/json"}
         ),
+        lambda client, one: client.put(f"{WORKFLOWS}/{one}", content=b"{}", headers={"Content-Type": "text/plain"}),
+        lambda client, one: client.put(f"{WORKFLOWS}/{one}", json={"definition": DEEP}),
+        lambda client, one: client.put(f"{WORKFLOWS}/{one}", json={"input_schema": {"type": "no such"}}),
     ],
     "deleteWorkflow": [
         lambda client, one: client.delete(f"{WORKFLOWS}/{one}"),
@@ -46,10 +52,14 @@ BY_WORKFLOW: dict[str, list[Call]] = {
     "validateWorkflow": [
         lambda client, one: client.post(f"{WORKFLOWS}/{one}/validate"),
         lambda client, one: client.post(f"{WORKFLOWS}/{one}/validate", json={"definition": WORK}),
+        lambda client, one: client.post(f"{WORKFLOWS}/{one}/validate", json={"definition": DEEP}),
+        lambda client, one: client.post(f"{WORKFLOWS}/{one}/validate", json={"definition": 1}),
     ],
     "duplicateWorkflow": [
         lambda client, one: client.post(f"{WORKFLOWS}/{one}/duplicate"),
         lambda client, one: client.post(f"{WORKFLOWS}/{one}/duplicate", headers={"Idempotency-Key": "theirs"}),
+        lambda client, one: client.post(f"{WORKFLOWS}/{one}/duplicate", headers={"Idempotency-Key": "mine"}),
+        lambda client, one: client.post(f"{WORKFLOWS}/{one}/duplicate", headers={"Idempotency-Key": "no key"}),
     ],
     "startRun": [
         lambda client, one: client.post(f"{WORKFLOWS}/{one}/run"),
@@ -57,6 +67,13 @@ BY_WORKFLOW: dict[str, list[Call]] = {
         lambda client, one: client.post(f"{WORKFLOWS}/{one}/run", json={}, headers={"Idempotency-Key": "theirs"}),
         lambda client, one: client.post(f"{WORKFLOWS}/{one}/run", json={}, headers={"Prefer": "wait=1"}),
         lambda client, one: client.post(f"{WORKFLOWS}/{one}/run", json={"input": []}),
+        lambda client, one: client.post(f"{WORKFLOWS}/{one}/run", json={"input": {"deep": DEEP}}),
+        lambda client, one: client.post(f"{WORKFLOWS}/{one}/run", json={"input": {"nul": "\x00"}}),
+        lambda client, one: client.post(f"{WORKFLOWS}/{one}/run", json={"input": {"large": "x" * 2_000_000}}),
+        lambda client, one: client.post(f"{WORKFLOWS}/{one}/run", json={"idempotency_key": "no key"}),
+        lambda client, one: client.post(
+            f"{WORKFLOWS}/{one}/run", json={"idempotency_key": "theirs"}, headers={"Idempotency-Key": "other"}
+        ),
     ],
     "listRuns": [
         lambda client, one: client.get(RUNS, params={"workflow_id": one}),
@@ -64,18 +81,58 @@ BY_WORKFLOW: dict[str, list[Call]] = {
     ],
 }
 BY_RUN: dict[str, list[Call]] = {
-    "getRun": [lambda client, one: client.get(f"{RUNS}/{one}")],
-    "listSteps": [lambda client, one: client.get(f"{RUNS}/{one}/steps")],
-    "listEvents": [lambda client, one: client.get(f"{RUNS}/{one}/events", params={"after": 1})],
+    "getRun": [lambda client, one: client.get(f"{RUNS}/{one}"), lambda client, one: client.head(f"{RUNS}/{one}")],
+    "listSteps": [
+        lambda client, one: client.get(f"{RUNS}/{one}/steps"),
+        lambda client, one: client.get(f"{RUNS}/{one}/steps", params={"limit": 0}),
+    ],
+    "listEvents": [
+        lambda client, one: client.get(f"{RUNS}/{one}/events", params={"after": 1}),
+        lambda client, one: client.get(f"{RUNS}/{one}/events", params={"after": 2**31 - 1, "limit": 1}),
+        lambda client, one: client.get(f"{RUNS}/{one}/events", params={"after": -1}),
+    ],
     "resumeRun": [
         lambda client, one: client.post(f"{RUNS}/{one}/resume", json={"step_id": "wait"}),
+        lambda client, one: client.post(f"{RUNS}/{one}/resume", json={"step_id": "wait"}, headers={"Prefer": "wait=1"}),
         lambda client, one: client.post(f"{RUNS}/{one}/resume", json={}),
     ],
     "cancelRun": [lambda client, one: client.post(f"{RUNS}/{one}/cancel")],
-    "retryRun": [lambda client, one: client.post(f"{RUNS}/{one}/retry")],
+    "retryRun": [
+        lambda client, one: client.post(f"{RUNS}/{one}/retry"),
+        lambda client, one: client.post(f"{RUNS}/{one}/retry", headers={"Prefer": "wait=1"}),
+    ],
     "createSocketTicket": [lambda client, one: client.post(f"{RUNS}/{one}/socket-ticket")],
 }
 WITHOUT_IDS = {"listWorkflows", "createWorkflow", "listStepTypes", "getHealth", "getReadiness"}
+
+# Every query parameter of every list, with what might lead to something of the stranger's (`theirs` by kind).
+FILTERS: dict[str, tuple[str, dict[str, list[str]]]] = {
+    "listWorkflows": (
+        WORKFLOWS,
+        {
+            "status": ["draft", "published", "archived"],
+            "name": ["Secret", "", "%", "_", "e"],
+            "include": ["definition"],
+            "cursor": ["", "{workflow_cursor}", "{run_cursor}"],
+            "page": ["1", "2", "1000000"],
+            "per_page": ["1", "200"],
+        },
+    ),
+    "listRuns": (
+        RUNS,
+        {
+            "workflow_id": ["{published}", "{archived}", "{draft}", "{run}"],
+            "status": ["running", "queued", "completed", "failed", "cancelled", "paused"],
+            "trigger_type": ["manual", "webhook", "schedule", "workflow"],
+            "since": ["1970-01-01T00:00:00Z"],
+            "until": ["9999-01-01T00:00:00Z"],
+            "include": ["context"],
+            "cursor": ["", "{workflow_cursor}", "{run_cursor}"],
+            "page": ["1", "2", "1000000"],
+            "per_page": ["1", "200"],
+        },
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +150,16 @@ def theirs(server: Api) -> Iterator[dict[str, str]]:
         started = client.post(f"{WORKFLOWS}/{published}/run", headers={"Idempotency-Key": "theirs"})
         assert client.post(f"{WORKFLOWS}/{archived}/archive").status_code == 200
         run = started.json()["id"]
-        yield {"draft": draft, "published": published, "archived": archived, "run": run}
-        client.post(f"{RUNS}/{run}/cancel")
+        second = client.post(f"{WORKFLOWS}/{published}/run").json()["id"]  # so that there is a cursor between two
+        own = server.create(WORK)["id"]
+        server.http.post(f"{WORKFLOWS}/{own}/duplicate", headers={"Idempotency-Key": "mine"})
+        cursors = {
+            name: client.get(path, params={"cursor": "", "per_page": 1}).json()["next_cursor"]
+            for name, path in (("workflow_cursor", WORKFLOWS), ("run_cursor", RUNS))
+        }
+        yield {"draft": draft, "published": published, "archived": archived, "run": run, **cursors}
+        for one in (run, second):
+            client.post(f"{RUNS}/{one}/cancel")
 
 
 def told(response: httpx.Response, one: str) -> tuple[int, dict[str, str], str]:
@@ -155,14 +220,62 @@ def test_no_list_and_no_total_shows_anothers(server: Api, theirs: dict[str, str]
         assert not any(one in ids for one in theirs.values())
 
 
-def test_anothers_cursor_opens_nothing_of_theirs(server: Api, theirs: dict[str, str]) -> None:
-    with server.client(STRANGER) as client:
-        cursor = client.get(WORKFLOWS, params={"cursor": "", "per_page": 1}).json()["next_cursor"]
-        own = {each["id"] for each in client.get(WORKFLOWS, params={"per_page": 200}).json()["items"]}
-    found = server.http.get(WORKFLOWS, params={"cursor": cursor, "per_page": 200})
+def test_every_filter_is_looked_at(server: Api) -> None:
+    document = server.http.get("/docs/openapi.json").json()
+    queried = {
+        operation["operationId"]: {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+        for item in document["paths"].values()
+        for operation in item.values()
+    }
 
-    assert found.status_code == 200
-    assert not own & {each["id"] for each in found.json()["items"]}
+    by_id = {*BY_WORKFLOW, *BY_RUN} - {"listRuns"}
+    assert {name: set(filters) for name, (_, filters) in FILTERS.items()} == {
+        name: parameters for name, parameters in queried.items() if parameters and name not in by_id
+    }
+
+
+@pytest.mark.parametrize("operation", FILTERS)
+def test_who_has_nothing_finds_nothing_by_any_filter(server: Api, theirs: dict[str, str], operation: str) -> None:
+    path, filters = FILTERS[operation]
+    assert None not in theirs.values()
+    with server.client(uuid4()) as client:
+        for name, values in filters.items():
+            for value in (each.format(**theirs) for each in values):
+                for paging in ({}, {"cursor": ""}):
+                    found = client.get(path, params={**paging, name: value})
+                    end = {"next_cursor": None} if "cursor" in {**paging, name: value} else {"total": 0}
+                    assert found.status_code == 200, found.text
+                    assert found.json()["items"] == []
+                    assert end.items() <= found.json().items()
+                    assert 'rel="next"' not in found.headers.get("link", "")
+
+
+def test_anothers_cursor_opens_nothing_of_theirs(server: Api, theirs: dict[str, str]) -> None:
+    for path, cursor in ((WORKFLOWS, theirs["workflow_cursor"]), (RUNS, theirs["run_cursor"])):
+        with server.client(STRANGER) as client:
+            own = {each["id"] for each in client.get(path, params={"per_page": 200}).json()["items"]}
+            rest = client.get(path, params={"cursor": cursor, "per_page": 200}).json()["items"]
+        found = server.http.get(path, params={"cursor": cursor, "per_page": 200})
+
+        assert found.status_code == 200
+        assert rest, "their cursor leads somewhere, for them"
+        assert not own & {each["id"] for each in found.json()["items"]}
+
+
+def test_what_a_client_says_is_its_own_does_not_become_so(server: Api, theirs: dict[str, str]) -> None:
+    """Read-only fields are ignored, whoever has what they name."""
+    with server.client(STRANGER) as client:
+        before = client.get(f"{WORKFLOWS}/{theirs['draft']}").json()
+        forged = {"id": theirs["draft"], "source_id": theirs["published"], "version": 9, "name": "Forged"}
+        made = server.http.post(WORKFLOWS, json=forged)
+        server.http.put(made.headers["location"], json=forged)
+        after = client.get(f"{WORKFLOWS}/{theirs['draft']}").json()
+        copy = client.post(f"{WORKFLOWS}/{theirs['draft']}/duplicate").json()
+
+    assert (made.status_code, made.json()["source_id"], made.json()["version"]) == (201, None, 1)
+    assert made.json()["id"] != theirs["draft"]
+    assert before == after
+    assert copy["version"] == 2, "versions are counted in a line of theirs alone"
 
 
 def test_a_key_of_one_owner_says_nothing_to_another(server: Api) -> None:
@@ -175,21 +288,48 @@ def test_a_key_of_one_owner_says_nothing_to_another(server: Api) -> None:
     assert mine.json()["id"] != theirs.json()["id"]
 
 
-def test_a_socket_of_anothers_run_is_one_of_no_run(server: Api, theirs: dict[str, str]) -> None:
-    def refusal(run_id: str, query: str = "", owner: Any = OWNER) -> tuple[str, int]:
-        headers = {"Authorization": f"Bearer {server.token(owner)}"} if owner else {}
-        url = f"{server.url.replace('http', 'ws')}/ws/runs/{run_id}{query}"
-        with connect(url, additional_headers=headers, proxy=None) as socket:
-            text = str(socket.recv()).replace(run_id, "<id>")
-            with pytest.raises(ConnectionClosed) as closed:
-                socket.recv()
-        return text, closed.value.rcvd.code if closed.value.rcvd else 0
+def refusal(server: Api, run_id: str, query: str = "", **options: Any) -> tuple[str, int]:
+    """What a socket that is refused is told, without the id, and the code that it is closed with."""
+    url = f"{server.url.replace('http', 'ws')}/ws/runs/{run_id}{query}"
+    with connect(url, proxy=None, **options) as socket:
+        text = str(socket.recv(10)).replace(run_id, "<id>")
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(10)
+    return text, closed.value.rcvd.code if closed.value.rcvd else 0
 
+
+@pytest.mark.parametrize(
+    ("query", "code"), [("", 4404), ("?after=0", 4404), ("?after=99999", 4404), ("?after=x", 4400)]
+)
+@pytest.mark.parametrize("by", ["header", "sub-protocol"])
+def test_a_socket_of_anothers_run_is_one_of_no_run(
+    server: Api, theirs: dict[str, str], query: str, code: int, by: str
+) -> None:
+    token = server.token(OWNER)
+    encoded = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+    options: dict[str, Any] = {
+        "header": {"additional_headers": {"Authorization": f"Bearer {token}"}},
+        "sub-protocol": {"subprotocols": ["stepwire.v1", f"bearer.{encoded}"]},
+    }[by]
     missing = str(uuid4())
-    assert refusal(theirs["run"]) == refusal(missing)
-    assert refusal(missing)[1] == 4404
 
+    told_of_missing = refusal(server, missing, query, **options)
+
+    assert refusal(server, theirs["run"], query, **options) == told_of_missing
+    assert told_of_missing[1] == code
+
+
+def test_a_ticket_opens_the_run_that_it_was_given_out_for_and_no_other(server: Api, theirs: dict[str, str]) -> None:
     own = server.start(server.publish(WORK))["id"]
-    ticket = server.http.post(f"{RUNS}/{own}/socket-ticket").json()["ticket"]
-    assert refusal(theirs["run"], f"?ticket={ticket}", None)[1] == 4401
+
+    def ticket() -> str:
+        return "?ticket=" + str(server.http.post(f"{RUNS}/{own}/socket-ticket").json()["ticket"])
+
+    missing, used = str(uuid4()), ticket()
+    told_of_missing = refusal(server, missing, used)
+    assert refusal(server, theirs["run"], ticket()) == told_of_missing
+    assert told_of_missing[1] == 4401
+    assert refusal(server, own, used)[1] == 4401, "it is used up all the same"
+    with connect(f"{server.url.replace('http', 'ws')}/ws/runs/{own}{ticket()}", proxy=None) as socket:
+        assert '"type":"snapshot"' in str(socket.recv(10))
     server.http.post(f"{RUNS}/{own}/cancel")

@@ -1,8 +1,5 @@
 """The journey over real HTTP: draw, change, validate, publish, run, look."""
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
 import pytest
 
 from factories import chain, definition, edge, node
@@ -113,98 +110,6 @@ def test_an_input_that_does_not_fit_is_refused_with_each_place(server: Api) -> N
 
     assert response.status_code == 422
     assert {error["path"] for error in response.json()["errors"]} == {"/input/n", "/input/m", "/input"}
-
-
-def test_a_hundred_simultaneous_requests_with_one_key_make_one_run(server: Api) -> None:
-    workflow_id = server.publish(GREETING)
-
-    def start(number: int) -> tuple[int, str, str | None]:
-        key = {"X-Idempotency-Key": "the-key"} if number % 2 else {"Idempotency-Key": '"the-key"'}
-        with server.client() as client:
-            response = client.post(f"/api/v1/workflows/{workflow_id}/run", json={"input": {"name": "A"}}, headers=key)
-        return response.status_code, response.json()["id"], response.headers.get("idempotency-replayed")
-
-    with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(start, range(100)))
-
-    assert sorted(status for status, _, _ in answers) == [200] * 99 + [201]
-    assert len({run_id for _, run_id, _ in answers}) == 1
-    assert all(replayed == "true" for status, _, replayed in answers if status == 200)
-
-
-def test_the_same_key_with_another_request_is_refused(server: Api) -> None:
-    workflow_id = server.publish(GREETING)
-    server.start(workflow_id, {"name": "A"}, **{"X-Idempotency-Key": "k"})
-    path = f"/api/v1/workflows/{workflow_id}/run"
-    other = server.http.post(path, json={"input": {"name": "B"}}, headers={"X-Idempotency-Key": "k"})
-    differing = server.http.post(path, json={"idempotency_key": "a"}, headers={"X-Idempotency-Key": "b"})
-
-    assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
-    assert differing.status_code == 400
-
-
-def test_one_key_creates_one_workflow(server: Api) -> None:
-    def create(body: dict[str, Any]) -> Any:
-        return server.http.post("/api/v1/workflows", json=body, headers={"X-Idempotency-Key": "create-one"})
-
-    first, second = create({"name": "One"}), create({"definition": {"nodes": [], "edges": []}, "name": "One"})
-    other = create({"name": "Two"})
-
-    assert (first.status_code, second.status_code, other.status_code) == (201, 200, 422)
-    assert first.json() == second.json()
-    assert second.headers["idempotency-replayed"] == "true"
-
-
-def test_thirty_simultaneous_requests_with_one_key_create_one_workflow(server: Api) -> None:
-    def create(_: int) -> tuple[int, str]:
-        with server.client() as client:
-            response = client.post(
-                "/api/v1/workflows", json={"name": "Thirty"}, headers={"X-Idempotency-Key": "create-thirty"}
-            )
-        return response.status_code, response.json()["id"]
-
-    with ThreadPoolExecutor(15) as pool:
-        answers = list(pool.map(create, range(30)))
-
-    assert sorted(status for status, _ in answers) == [200] * 29 + [201]
-    assert len({workflow_id for _, workflow_id in answers}) == 1
-    assert server.http.get("/api/v1/workflows?name=Thirty").json()["total"] == 1
-
-
-@pytest.mark.parametrize(
-    ("headers", "in_body"),
-    [
-        ({"X-Idempotency-Key": "same"}, "same"),
-        ({"X-Idempotency-Key": "same", "Idempotency-Key": '"same"'}, None),
-        ({"Idempotency-Key": "same"}, '"same"'),
-        ({"X-Idempotency-Key": "!" + "x" * 253 + "~"}, None),
-        ({}, "only-in-the-body"),
-    ],
-)
-def test_a_key_counts_wherever_it_is_said(server: Api, headers: dict[str, str], in_body: str | None) -> None:
-    path, body = (
-        f"/api/v1/workflows/{server.publish(GREETING)}/run",
-        {"input": {"name": "A"}, "idempotency_key": in_body},
-    )
-    first, second = (server.http.post(path, json=body, headers=headers) for _ in range(2))
-
-    assert (first.status_code, second.status_code) == (201, 200)
-    assert second.json()["id"] == first.json()["id"]
-
-
-@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "\u00e9", "a\tb"])
-def test_a_key_that_is_none_is_refused(server: Api, key: str) -> None:
-    path = f"/api/v1/workflows/{server.publish(GREETING)}/run"
-    in_header = server.http.post(path, json={}, headers={"X-Idempotency-Key": key.encode()})
-    in_body = server.http.post(path, json={"idempotency_key": key})
-
-    assert (in_header.status_code, in_body.status_code) == (400, 400)
-
-
-def test_the_keys_of_two_workflows_are_strangers(server: Api) -> None:
-    runs = [server.start(server.publish(GREETING), **{"X-Idempotency-Key": "both"}) for _ in range(2)]
-
-    assert runs[0]["id"] != runs[1]["id"]
 
 
 def test_what_goes_into_a_run_comes_back_as_it_was(server: Api) -> None:

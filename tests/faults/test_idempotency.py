@@ -1,7 +1,6 @@
 """One key is one effect: whichever of several processes is asked, however often, and whatever dies meanwhile."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,9 @@ import pytest
 
 from factories import chain, node
 from served import Served, kill
-from stack import Api, Process, free_port, until
+from stack import Api, until
 
 ONE = chain(node("a", "core.log", {"message": "a"}))
-
-
-@pytest.fixture(scope="module")
-def apis(server: Api, server_environment: dict[str, str], workplace: Path) -> Iterator[list[Api]]:
-    """Two API processes on one database."""
-    environment = server_environment | {"STEPWIRE_PORT": str(free_port())}
-    process = Process("api", environment, workplace / "second-api.log")
-    second = Api(f"http://127.0.0.1:{environment['STEPWIRE_PORT']}", server.secret)
-    until(second.is_ready, "the second API being ready")
-    yield [server, second]
-    second.http.close()
-    assert process.stop() == 0
 
 
 def storm(apis: list[Api], path: str, bodies: list[Any], key: str) -> list[httpx.Response]:

@@ -95,8 +95,31 @@ async def test_a_key_is_good_for_one_run_also_within_one_group(pool: Pool, workf
     other = new_run(workflow_id, idempotency_key="k", trigger_type="webhook")
 
     assert len(await journal.accept(pool, runs)) == 1
-    assert await journal.accept(pool, runs) == {}
+    assert await journal.accept(pool, [new_run(workflow_id, idempotency_key="k")]) == {}
     assert list(await journal.accept(pool, [other])) == [other.id], "other triggers have name spaces of their own"
+
+
+async def test_accepting_again_because_the_answer_was_lost_changes_nothing_and_says_the_same(
+    pool: Pool, workflow_id: UUID
+) -> None:
+    runs = [new_run(workflow_id), new_run(workflow_id, idempotency_key="k"), new_run(workflow_id)]
+    first = await journal.accept(pool, runs[:2])
+    again = await journal.accept(pool, runs)
+
+    assert set(first) == {runs[0].id, runs[1].id}
+    assert {run_id: again[run_id] for run_id in first} == first
+    assert set(again) == {run.id for run in runs}
+    assert await pool.fetchval("SELECT count(*) FROM run_event") == 3
+
+
+async def test_two_processes_that_accept_the_same_keys_do_not_wait_for_each_other_for_ever(
+    pool: Pool, workflow_id: UUID
+) -> None:
+    for attempt in range(20):
+        keys = [f"{attempt}-{number}" for number in range(100)]
+        one, other = ([new_run(workflow_id, idempotency_key=key) for key in order] for order in (keys, keys[::-1]))
+        accepted = await asyncio.gather(journal.accept(pool, one), journal.accept(pool, other))
+        assert sum(map(len, accepted)) == len(keys)
 
 
 @pytest.mark.parametrize("status", ["draft", "archived"])

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from stepwire.db.journal import JournalStep, load, step_row, to_json
-from stepwire.db.pool import Connection, Pool
+from stepwire.db.pool import Connection, Pool, for_a_client
 from stepwire.engine.events import RunRetried, data_of
 from stepwire.engine.fold import apply, renewable
 
@@ -110,7 +110,8 @@ class Outside(msgspec.Struct, frozen=True):
 
 async def request_cancel(pool: Pool, owner: UUID, run_id: UUID) -> bool:
     """Have a run cancelled by its driver, or by whoever claims it next; False where it is over, or not the owner's."""
-    return await pool.fetchval(_CANCEL, run_id, owner) is not None
+    with for_a_client():
+        return await pool.fetchval(_CANCEL, run_id, owner) is not None
 
 
 async def lock(connection: Connection, owner: UUID, run_id: UUID) -> Locked | None:

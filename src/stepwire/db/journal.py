@@ -13,6 +13,7 @@ from stepwire.definition.plan import TriggerType
 from stepwire.engine.fold import counted
 from stepwire.engine.model import MapPlan, RunState, RunStatus, StepError, StepState
 
+# In the order of the keys: two processes that are sent the same keys in different orders would wait for each other.
 _ACCEPT = """
 WITH new AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::json[], $7::json[], $8::text[],
@@ -25,7 +26,8 @@ WITH new AS (
     SELECT new.id, new.owner_id, new.workflow_id, new.workflow_version, 'queued', new.trigger_type, new.trigger,
            new.input, new.idempotency_key, new.request_hash, 1, now(), new.id
     FROM new JOIN workflow ON workflow.id = new.workflow_id AND workflow.status = 'published'
-    ON CONFLICT (workflow_id, trigger_type, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    ORDER BY new.workflow_id, new.trigger_type, new.idempotency_key
+    ON CONFLICT DO NOTHING
     RETURNING id, created_at
 ), journalled AS (
     INSERT INTO run_event (run_id, seq, event, data, at)
@@ -33,6 +35,8 @@ WITH new AS (
 )
 SELECT id, created_at FROM accepted
 """
+
+_ACCEPTED = "SELECT id, created_at FROM run WHERE id = ANY($1::uuid[])"
 
 _CLAIM = """
 WITH due AS (
@@ -209,11 +213,18 @@ class Written(msgspec.Struct, frozen=True):
 async def accept(pool: Pool, runs: Sequence[NewRun]) -> dict[UUID, datetime]:
     """Store new runs, each with its event 1, where the workflow is published and the idempotency key is new.
 
+    A repeat changes nothing and says the same: those that are missing may have been stored by a transaction whose
+    answer was lost.
+
     Returns:
         The instants of acceptance of those that were stored; the others are not in it.
     """
     columns = zip(*(_new_run_row(run) for run in runs), strict=True)
-    return {record["id"]: record["created_at"] for record in await pool.fetch(_ACCEPT, *columns)}
+    accepted = {record["id"]: record["created_at"] for record in await pool.fetch(_ACCEPT, *columns)}
+    missing = [run.id for run in runs if run.id not in accepted]
+    if missing:
+        accepted |= {record["id"]: record["created_at"] for record in await pool.fetch(_ACCEPTED, missing)}
+    return accepted
 
 
 async def claim(pool: Pool, *, worker: str, limit: int, lease: timedelta) -> list[ClaimedRun]:

@@ -1,11 +1,15 @@
 """Connections for the hot paths: an asyncpg pool. Those who need no ORM are spared its weight."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
 
 import asyncpg
 
+from stepwire.errors import Unavailable
+
+log = logging.getLogger(__name__)
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 CONNECT_SECONDS, COMMAND_SECONDS = 10, 60
@@ -29,6 +33,26 @@ def dsn(url: str) -> str:
 
 async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
     return await asyncpg.connect(dsn(url), server_settings=_SERVER_SETTINGS, timeout=CONNECT_SECONDS)
+
+
+@contextmanager
+def for_a_client() -> Iterator[None]:
+    """Around a statement whose client is told at once when it cannot be made.
+
+    Raises:
+        Unavailable: the database is away, or has no connection left.
+    """
+    try:
+        yield
+    except AWAY as error:
+        if isinstance(error, ValueError):  # asyncpg's of a value that does not fit its column
+            raise
+        raise unavailable(error) from error
+
+
+def unavailable(error: Exception) -> Unavailable:
+    log.warning("The database is away: %s", error.__cause__ or error)
+    return Unavailable("The database cannot be reached just now; try again.")
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from sqlalchemy.orm import defer
 
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.db.paging import select_part
-from stepwire.db.pool import Pool
+from stepwire.db.pool import Pool, for_a_client
 from stepwire.engine.model import FINISHED
 
 _SNAPSHOT = """
@@ -149,13 +149,17 @@ def _own_id(path: str, containers: Mapping[str, object]) -> str:
 
 async def status_of(pool: Pool, owner: UUID, run_id: UUID) -> str | None:
     """A run's status; None where it is missing, or another owner's."""
-    status: str | None = await pool.fetchval("SELECT status FROM run WHERE id = $1 AND owner_id = $2", run_id, owner)
+    with for_a_client():
+        status: str | None = await pool.fetchval(
+            "SELECT status FROM run WHERE id = $1 AND owner_id = $2", run_id, owner
+        )
     return status
 
 
 async def is_resting(pool: Pool, owner: UUID, run_id: UUID, after: int) -> bool:
     """Whether a run is finished, or paused by an event after the one numbered ``after``; missing ones rest, too."""
-    record = await pool.fetchrow("SELECT status, seq FROM run WHERE id = $1 AND owner_id = $2", run_id, owner)
+    with for_a_client():
+        record = await pool.fetchrow("SELECT status, seq FROM run WHERE id = $1 AND owner_id = $2", run_id, owner)
     if record is None:
         return True
     return record["status"] in FINISHED or (record["status"] == "paused" and record["seq"] > after)

@@ -1,19 +1,15 @@
 """Sessions for the cold paths, on SQLAlchemy, beside the pool for the hot ones; one database, one URL."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
+from advanced_alchemy.exceptions import RepositoryError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from stepwire.db.pool import AWAY, Connection, Pool, connect, open_pool
-from stepwire.errors import Unavailable
-
-log = logging.getLogger(__name__)
-_AWAY = (*AWAY, PoolTimeout)
+from stepwire.db.pool import AWAY, Connection, Pool, connect, for_a_client, open_pool, unavailable
 
 
 class Database:
@@ -34,11 +30,11 @@ class Database:
         try:
             async with self.sessions.begin() as session:
                 yield session
-        except _AWAY as error:
-            raise _unavailable(error) from error
-        except DBAPIError as error:
-            if error.connection_invalidated or isinstance(error.orig, _AWAY):
-                raise _unavailable(error) from error
+        except (*AWAY, PoolTimeout) as error:
+            raise unavailable(error) from error
+        except (DBAPIError, RepositoryError) as error:
+            if _is_away(error):
+                raise unavailable(error) from error
             raise
 
     @asynccontextmanager
@@ -48,16 +44,20 @@ class Database:
         Raises:
             Unavailable: as above.
         """
-        try:
+        with for_a_client():
             async with self.pool.acquire() as connection, connection.transaction():
                 yield connection
-        except _AWAY as error:
-            raise _unavailable(error) from error
 
 
-def _unavailable(error: Exception) -> Unavailable:
-    log.warning("The database is away: %s", error)
-    return Unavailable("The database cannot be reached just now; try again.")
+def _is_away(error: BaseException | None) -> bool:
+    """Whether the driver found nobody there; SQLAlchemy wraps what it says twice, and the repository that again."""
+    while error is not None:
+        if isinstance(error, AWAY) and not isinstance(error, ValueError):  # of a value that does not fit its column
+            return True
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            return True
+        error = error.__cause__
+    return False
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from stepwire.db.pool import Connection
 from stepwire.db.runs import is_resting
 from stepwire.db.session import Database
 from stepwire.definition.input_schema import InputSchema
+from stepwire.engine.model import FINISHED
 from stepwire.errors import RunFinished, RunNotFailed, RunNotFound, RunNotPaused, StepNotWaiting
 from stepwire.services.limits import check_json, check_text
 from stepwire.services.runs import RunService
@@ -60,6 +61,8 @@ class RunControl:
         if is_new:
             await asyncio.gather(self._announce_nudge([run_id]), self._wake())
         run, steps = await self._runs.get(owner, run_id)
+        if not is_new and run.status not in FINISHED:  # it had failed, and was taken up again since
+            return await self.cancel(owner, run_id)
         if not is_new and run.status != "cancelled":
             raise RunFinished(f"The run has {run.status} already; there is nothing left to cancel.")
         return Ordered(run, steps, is_new)

@@ -46,19 +46,21 @@ class StartedRun(msgspec.Struct, frozen=True):
 class Runnable:
     """What starting a run needs of a workflow that is published, and so does not change."""
 
-    owner: UUID
     version: int
     input_schema: InputSchema | None
     steps: tuple[tuple[str, str], ...]  # step id and type, in the drawn order
 
 
 class Workflows:
-    """Published workflows by id, read once per process."""
+    """Published workflows of each owner, read once per process.
+
+    One that another owner has is looked for in vain each time, like one that is not there.
+    """
 
     def __init__(self, database: Database, catalog: Catalog) -> None:
         self._database = database
         self._catalog = catalog
-        self._known: OrderedDict[UUID, Runnable] = OrderedDict()
+        self._known: OrderedDict[tuple[UUID, UUID], Runnable] = OrderedDict()
 
     async def get(self, owner: UUID, workflow_id: UUID) -> Runnable:
         """The owner's workflow.
@@ -66,14 +68,12 @@ class Workflows:
         Raises:
             WorkflowNotFound, WorkflowNotPublished (of a draft).
         """
-        known = self._known.get(workflow_id)
+        known = self._known.get((owner, workflow_id))
         if known is None:
             known = await self._read(owner, workflow_id)
-            self._known[workflow_id] = known
+            self._known[owner, workflow_id] = known
             if len(self._known) > KNOWN_WORKFLOWS:
                 self._known.popitem(last=False)
-        if known.owner != owner:
-            raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
         return known
 
     async def _read(self, owner: UUID, workflow_id: UUID) -> Runnable:
@@ -87,7 +87,7 @@ class Workflows:
 
     def _runnable(self, workflow: Workflow) -> Runnable:
         schema = None if workflow.input_schema is None else InputSchema(workflow.input_schema)
-        return Runnable(workflow.owner_id, workflow.version, schema, self._outline(parse(workflow.definition)))
+        return Runnable(workflow.version, schema, self._outline(parse(workflow.definition)))
 
     def _outline(self, definition: Definition) -> tuple[tuple[str, str], ...]:
         """The steps outside of containers: what lies in one has no state of its own, only its items' steps have."""
