@@ -293,11 +293,11 @@ def test_what_an_editor_draws_around_the_steps_does_not_matter() -> None:
             {"id": "text", "type": "note", "data": {"text": "{{ nothing"}},
             {"id": "1", "type": LOG, "parentId": "inner", "data": None, **EDITOR_NODE},
             {"id": "a/b[0].c é", "type": "custom", "parentId": "", "data": {"step_type": LOG, "label": "", "config": None}},
-            node("", LOG, {"message": '{{ steps["a/b[0].c é"].output }}'}) | EDITOR_NODE,
+            node("end", LOG, {"message": '{{ steps["a/b[0].c é"].output }}'}) | EDITOR_NODE,
         ],
         "edges": [
             {"id": "1", "source": "1", "target": "a/b[0].c é", **EDITOR_EDGE},
-            {"id": "1", "source": "a/b[0].c é", "target": "", **EDITOR_EDGE},
+            {"id": "1", "source": "a/b[0].c é", "target": "end", **EDITOR_EDGE},
         ],
         "viewport": {"x": 0.1, "y": 0, "zoom": 0.5},
         "more": [None],
