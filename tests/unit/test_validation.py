@@ -248,8 +248,9 @@ def test_a_node_without_any_type_and_one_with_a_strange_type_of_its_own_are_told
         [{"id": "1", "data": {"label": "x"}}, {"id": "2", "type": "input", "data": None}, node("3", "x", {})]
     )
 
-    assert [each[3] for each in issues(raw)] == ["/data/step_type", "/type", "/data/step_type"]
+    assert [each[3] for each in issues(raw)] == ["/data/step_type"] * 3
     assert said(raw)[0].startswith("The node names no step type")
+    assert said(raw)[1].startswith("There is no step type 'input'")
 
 
 def test_every_fault_of_a_retry_is_said() -> None:

@@ -56,8 +56,7 @@ def _unknown(node: Node, catalog: Catalog) -> Issue:
         shown = name if len(name) <= 100 else f"{name[:100]}…"
         message = f"There is no step type {shown!r}"
     message += "; GET /api/v1/catalog/steps lists them." + did_you_mean(name, (spec.type for spec in catalog))
-    path = "/type" if name is not None and name == node.type and name != node.settings.get("step_type") else None
-    return Issue(code="unknown-step-type", message=message, node_id=node.id, path=path or "/data/step_type")
+    return Issue(code="unknown-step-type", message=message, node_id=node.id, path="/data/step_type")
 
 
 def config_schema(config: type[msgspec.Struct]) -> dict[str, Any]:
