@@ -1,5 +1,8 @@
 """The journey over real HTTP: draw, change, validate, publish, run, look."""
 
+import json
+from importlib.resources import files
+
 import pytest
 
 from factories import chain, definition, edge, node
@@ -254,3 +257,17 @@ def test_private_addresses_are_refused(server: Api, url: str) -> None:
 
     assert run["status"] == "failed"
     assert run["error"]["code"] in {"address-refused", "bad-url"}
+
+
+@pytest.mark.parametrize("name", ["data-pull", "github-push-triage", "order-flow"])
+def test_what_get_answers_of_an_example_can_be_put_back(server: Api, name: str) -> None:
+    drawn = json.loads((files("stepwire.examples") / f"{name}.json").read_text())
+    made = server.create(drawn.get("definition", drawn))
+    answered = server.http.get(f"/api/v1/workflows/{made['id']}").json()
+    again = server.http.put(f"/api/v1/workflows/{made['id']}", json=answered)
+
+    assert again.status_code == 200, again.text
+    assert {key: value for key, value in again.json().items() if key != "updated_at"} == {
+        key: value for key, value in answered.items() if key != "updated_at"
+    }
+    assert server.http.post(f"/api/v1/workflows/{made['id']}/validate").json()["valid"]

@@ -328,7 +328,7 @@ async def test_an_input_that_does_not_fit_is_exit_code_2(server: Api, tmp_path: 
     ended = await run_there(server, str(file), "--input", "{}")
 
     assert ended.code == 2
-    assert '"n" is a required property' in ended.err
+    assert 'The property "n" is required' in ended.err
 
 
 async def test_a_refused_token_is_exit_code_2(server: Api, graph_file: Path) -> None:

@@ -129,11 +129,9 @@ def test_an_input_schema_that_cannot_be_used_is_refused(schema: dict[str, Any]) 
 SELF = {"properties": {"x": {"$ref": "#"}}}
 COSTLY = [
     {"properties": {"y": {"pattern": "^(a+)+$"}}},
-    {"properties": {"y": {"pattern": "^(?=a)(a|aa)+$"}}},
     {"properties": {"y": {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False, "type": "integer"}}},
     {"allOf": [SELF, SELF], "properties": {"y": {"type": "integer"}}},
     {"oneOf": [SELF, SELF | {"required": ["z"]}], "properties": {"y": {"type": "integer"}}},
-    {"$dynamicAnchor": "n", "allOf": [{"properties": {"x": {"$dynamicRef": "#n"}}}] * 2, "required": ["y"]},
 ]
 
 
@@ -145,12 +143,9 @@ def test_an_input_schema_that_could_take_for_ever_does_not(schema: dict[str, Any
         value = {"x": value, "y": value["y"]} if "properties" in str(schema) and "#" in str(schema) else value
 
     found = InputSchema(schema)
-    if "$dynamicAnchor" in schema:
+    with pytest.raises(InvalidInput) as refused:
         found.check(value)
-    else:
-        with pytest.raises(InvalidInput) as refused:
-            found.check(value)
-        assert refused.value.issues
+    assert refused.value.issues
 
 
 def test_a_recursive_input_schema_says_where_a_tree_does_not_fit() -> None:

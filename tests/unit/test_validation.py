@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from factories import REGISTRY, chain, definition, edge, node
+from factories import REGISTRY, chain, definition, definitions, edge, node
 from stepwire.definition.step import config_schema
-from stepwire.definition.validate import check
+from stepwire.definition.validate import MAX_ISSUES, check
 
 LOG = "core.log"
 
@@ -221,3 +221,154 @@ def test_cycles_are_found_when_and_only_when_there_are_some(pairs: list[tuple[in
             sources[number] = set()
 
     TopologicalSorter(sources).prepare()  # raises where a cycle is left
+
+
+def said(raw: dict[str, Any]) -> list[str]:
+    return [issue.message for issue in check(raw, REGISTRY).issues]
+
+
+@pytest.mark.parametrize(
+    ("step_type", "meant"),
+    [("core.lgo", "core.log"), ("http.requst", "http.request"), ("core.switchh", "core.switch"), ("core.marge", "core.merge")],
+)  # fmt: skip
+def test_a_misspelt_step_type_is_told_what_was_meant(step_type: str, meant: str) -> None:
+    (message,) = said(definition([node("a", step_type, {})]))
+
+    assert f"Did you mean {meant!r}?" in message
+
+
+def test_a_misspelt_handle_is_told_what_was_meant_and_a_strange_one_is_not() -> None:
+    nodes = [node("a", "core.condition"), node("b")]
+
+    assert "Did you mean 'true'?" in said(definition(nodes, [edge("a", "b", "ture")]))[0]
+    assert "Did you mean" not in said(definition(nodes, [edge("a", "b", "nothing")]))[0]
+
+
+def test_a_node_without_any_type_and_one_with_a_strange_type_of_its_own_are_told_apart() -> None:
+    raw = definition(
+        [{"id": "1", "data": {"label": "x"}}, {"id": "2", "type": "input", "data": None}, node("3", "x", {})]
+    )
+
+    assert [each[3] for each in issues(raw)] == ["/data/step_type"] * 3
+    assert said(raw)[0].startswith("The node names no step type")
+    assert said(raw)[1].startswith("There is no step type 'input'")
+
+
+def test_every_fault_of_a_retry_is_said() -> None:
+    retry = {
+        "max_attempts": 0,
+        "initial_interval": "x",
+        "max_interval": [],
+        "multiplier": 10**400,
+        "jitter": 2,
+        "x/y": 1,
+    }
+
+    assert [each[3] for each in issues(definition([node("a", LOG, retry=retry)]))] == [
+        "/data/retry/max_attempts", "/data/retry/initial_interval", "/data/retry/max_interval", "/data/retry/multiplier",
+        "/data/retry/jitter", "/data/retry/x~1y",
+    ]  # fmt: skip
+    assert issues(definition([node("a", LOG, retry=[])])) == [("bad-config", "a", None, "/data/retry", None)]
+
+
+@pytest.mark.parametrize("timeout", [10**400, "PT٣S", "P", "pt5s", "5", True, [], {}, -1, "PT" + "9" * 400 + "S"])
+def test_a_timeout_that_is_none_is_said(timeout: Any) -> None:
+    assert issues(definition([node("a", LOG, timeout=timeout)])) == [("bad-config", "a", None, "/data/timeout", None)]
+
+
+EDITOR_NODE = {
+    "position": {"x": 1.5, "y": -2}, "measured": {"width": 150, "height": 40}, "width": 150, "selected": True,
+    "dragging": False, "positionAbsolute": {"x": 0, "y": 0}, "style": {"zIndex": -1}, "sourcePosition": "right",
+    "extent": "parent", "expandParent": True, "draggable": None, "className": "nice",
+}  # fmt: skip
+EDITOR_EDGE = {
+    "sourceHandle": None, "targetHandle": None, "type": "smoothstep", "animated": True, "label": "then", "selected": False,
+    "markerEnd": {"type": "arrowclosed"}, "style": {"stroke": "#f00"}, "data": None, "interactionWidth": 20,
+}  # fmt: skip
+
+
+def test_what_an_editor_draws_around_the_steps_does_not_matter() -> None:
+    raw = {
+        "nodes": [
+            {"id": "g", "type": "group", **EDITOR_NODE},
+            {"id": "inner", "type": "group", "parentId": "g", "data": {}, **EDITOR_NODE},
+            {"id": "text", "type": "note", "data": {"text": "{{ nothing"}},
+            {"id": "1", "type": LOG, "parentId": "inner", "data": None, **EDITOR_NODE},
+            {"id": "a/b[0].c é", "type": "custom", "parentId": "", "data": {"step_type": LOG, "label": "", "config": None}},
+            node("end", LOG, {"message": '{{ steps["a/b[0].c é"].output }}'}) | EDITOR_NODE,
+        ],
+        "edges": [
+            {"id": "1", "source": "1", "target": "a/b[0].c é", **EDITOR_EDGE},
+            {"id": "1", "source": "a/b[0].c é", "target": "end", **EDITOR_EDGE},
+        ],
+        "viewport": {"x": 0.1, "y": 0, "zoom": 0.5},
+        "more": [None],
+    }  # fmt: skip
+
+    assert issues(raw) == []
+
+
+def test_cycles_apart_are_each_said_with_their_own_steps() -> None:
+    drawn = [edge(*pair) for pair in ("ab", "ba", "bc", "cd", "de", "ec", "ff")]
+
+    assert said(definition([node(name) for name in "abcdef"], drawn)) == [
+        "The steps a → b → a form a cycle.",
+        "The steps c → d → e → c form a cycle.",
+        "The steps f → f form a cycle.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        ({"nodes": None}, "/nodes"),
+        ({"nodes": {}}, "/nodes"),
+        ({"nodes": [None]}, "/nodes/0"),
+        ({"nodes": [{"type": LOG}]}, "/nodes/0"),
+        ({"nodes": [{"id": 1}]}, "/nodes/0/id"),
+        ({"nodes": [{"id": "a", "data": []}]}, "/nodes/0/data"),
+        ({"edges": [{"id": "e", "source": "a"}]}, "/edges/0"),
+        ({"edges": [{"id": "e", "source": "a", "target": None}]}, "/edges/0/target"),
+    ],
+)
+def test_what_is_no_graph_is_said_at_its_place(raw: dict[str, Any], path: str) -> None:
+    assert issues(raw) == [("shape", None, None, path, None)]
+
+
+def test_very_many_faults_are_counted_and_not_all_said() -> None:
+    found = issues(definition([node("a")], [edge("a", "gone", edge_id=f"e{number}") for number in range(50_000)]))
+
+    assert len(found) == MAX_ISSUES + 1
+    assert found[-1][0] == "too-many-issues"
+
+
+def test_a_mebibyte_of_escaped_braces_is_one_literal() -> None:
+    plan = check(definition([node("a", LOG, {"message": "{{{{" * 2000})]), REGISTRY).plan
+
+    assert plan is not None
+    assert plan.steps["a"].config.value["message"] == "{{" * 2000
+
+
+@given(st.data(), definitions())
+def test_no_change_to_a_valid_definition_makes_validation_stumble(data: st.DataObject, raw: dict[str, Any]) -> None:
+    """Some value, anywhere in it, is put out or replaced."""
+    place: Any = raw
+    for _ in range(data.draw(st.integers(0, 4))):
+        inner = (
+            place[data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))]
+            if place
+            else None
+        )
+        if not isinstance(inner, dict | list) or not inner:
+            break
+        place = inner
+    if place:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if data.draw(st.booleans()):
+            del place[key]
+        else:
+            place[key] = data.draw(JSON | st.floats() | st.just(10**400) | st.just("{{ steps.s0.output }}"))
+    checked = check(raw, REGISTRY)
+
+    assert (checked.plan is None) == bool(checked.issues)
+    json.dumps([issue.message for issue in checked.issues])

@@ -51,7 +51,7 @@ class Containers:
                 yield Issue(code="crossing-edge", message=message, edge_id=edge.id, node_id=edge.target)
 
     def _parent_issues(self, node: Node) -> Iterator[Issue]:
-        parent = self._nodes.get(node.parent_id or "")
+        parent = self._nodes.get(node.parent or "")
         if parent is not None and not parent.is_decoration and not self.is_container(parent):
             message = f"Node {node.id!r} lies in {parent.id!r}, which is neither a container nor a group."
             yield Issue(code="not-a-container", message=message, node_id=node.id)
@@ -66,12 +66,12 @@ class Containers:
 
     def _container_of(self, node: Node) -> str | None:
         seen = {node.id}
-        parent = self._nodes.get(node.parent_id or "")
+        parent = self._nodes.get(node.parent or "")
         while parent is not None and parent.id not in seen:
             if self.is_container(parent):
                 return parent.id
             seen.add(parent.id)
-            parent = self._nodes.get(parent.parent_id or "")
+            parent = self._nodes.get(parent.parent or "")
         return None
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 _ISO = re.compile(
     r"P(?:(?P<weeks>\d+(?:\.\d+)?)W)?(?:(?P<days>\d+(?:\.\d+)?)D)?"
-    r"(?:T(?:(?P<hours>\d+(?:\.\d+)?)H)?(?:(?P<minutes>\d+(?:\.\d+)?)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+    r"(?:T(?:(?P<hours>\d+(?:\.\d+)?)H)?(?:(?P<minutes>\d+(?:\.\d+)?)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?",
+    re.ASCII,
 )
 LONGEST_SECONDS = 366 * 86400.0 * 10
 
@@ -22,7 +23,10 @@ def seconds_of(value: Any) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("A duration is a number of seconds or an ISO 8601 duration such as PT5S.")
-    seconds = _iso_seconds(value) if isinstance(value, str) else float(value)
+    try:
+        seconds = _iso_seconds(value) if isinstance(value, str) else float(value)
+    except OverflowError:  # an integer beyond all floats
+        seconds = math.inf
     if not math.isfinite(seconds) or not 0 <= seconds <= LONGEST_SECONDS:
         raise ValueError("A duration is between 0 seconds and ten years.")
     return seconds
@@ -38,7 +42,4 @@ def _iso_seconds(text: str) -> float:
     parts = {unit: float(number) for unit, number in match.groupdict().items() if number} if match else {}
     if not parts:
         raise ValueError(f"{text[:40]!r} is not an ISO 8601 duration such as PT5S, P1DT12H or P2W.")
-    try:
-        return timedelta(**parts).total_seconds()
-    except OverflowError:
-        return math.inf
+    return timedelta(**parts).total_seconds()

@@ -16,18 +16,28 @@ class Node(msgspec.Struct, frozen=True, rename="camel"):
     id: str
     type: str | None = None
     parent_id: str | None = None
-    data: dict[str, Any] = {}
+    data: dict[str, Any] | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """``data``, whether it is there or not."""
+        return self.data or {}
+
+    @property
+    def parent(self) -> str | None:
+        """The node that this one lies in; null, absent and empty are the same."""
+        return self.parent_id or None
 
     @property
     def step_type(self) -> str | None:
         """``data.step_type``, else the node's own type."""
-        declared = self.data.get("step_type")
+        declared = self.settings.get("step_type")
         return declared if isinstance(declared, str) and declared else self.type
 
     @property
     def is_decoration(self) -> bool:
         """Groups and notes are layout, never steps."""
-        return not self.data.get("step_type") and self.type in DECORATIONS
+        return not self.settings.get("step_type") and self.type in DECORATIONS
 
 
 class Edge(msgspec.Struct, frozen=True, rename="camel"):

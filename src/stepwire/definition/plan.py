@@ -1,6 +1,6 @@
 """The compiled graph that the engine reads. Made once per published workflow, never changed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
@@ -62,6 +62,7 @@ class Catalog(Protocol):
     """The step types there are."""
 
     def get(self, step_type: str) -> StepSpec | None: ...
+    def __iter__(self) -> Iterator[StepSpec]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ from jsonschema import Draft202012Validator
 from stepwire.definition.durations import seconds_of
 from stepwire.definition.expressions import Scope
 from stepwire.definition.graph import Node
+from stepwire.definition.nearest import did_you_mean
 from stepwire.definition.plan import NO_RETRY, Catalog, Link, RetryPolicy, Step, StepSpec
 from stepwire.definition.templates import Compiled, compile_value, has_expression, pointer
 from stepwire.errors import Issue
 
 _ON_ERROR = ("fail", "continue")
 _JOIN = ("all", "any")
+_INTERVALS = ("initial_interval", "max_interval")
 
 
 def compile_step(
@@ -28,8 +30,7 @@ def compile_step(
     """The node as a step, or None with what is wrong, each with its JSON pointer into ``data``."""
     spec = catalog.get(node.step_type or "")
     if spec is None:
-        message = f"There is no step type {node.step_type!r}; GET /api/v1/catalog/steps lists them."
-        return None, [Issue(code="unknown-step-type", message=message, node_id=node.id, path="/data/step_type")]
+        return None, [_unknown(node, catalog)]
     data = _Data(node)
     config = _compile_config(data, spec, scope)
     step = Step(
@@ -46,6 +47,16 @@ def compile_step(
         wired=wired,
     )
     return (None if data.issues else step), data.issues
+
+
+def _unknown(node: Node, catalog: Catalog) -> Issue:
+    name = node.step_type
+    message = "The node names no step type in data.step_type"
+    if name is not None:
+        shown = name if len(name) <= 100 else f"{name[:100]}…"
+        message = f"There is no step type {shown!r}"
+    message += "; GET /api/v1/catalog/steps lists them." + did_you_mean(name, (spec.type for spec in catalog))
+    return Issue(code="unknown-step-type", message=message, node_id=node.id, path="/data/step_type")
 
 
 def config_schema(config: type[msgspec.Struct]) -> dict[str, Any]:
@@ -74,7 +85,7 @@ class _Data:
         self.issues.append(Issue(code=code, message=message, node_id=self.node.id, path=path))
 
     def duration(self, key: str) -> float | None:
-        value = self.node.data.get(key)
+        value = self.node.settings.get(key)
         if value is None:
             return None
         try:
@@ -84,33 +95,30 @@ class _Data:
             return None
 
     def choice(self, key: str, choices: tuple[str, str]) -> Any:
-        value = self.node.data.get(key)
+        value = self.node.settings.get(key)
         if value is not None and value not in choices:
             self.wrong(f"/data/{key}", f"{key} is one of {', '.join(choices)}.")
         return value if value in choices else choices[0]
 
     def retry(self) -> RetryPolicy:
-        raw = self.node.data.get("retry")
+        raw = self.node.settings.get("retry")
         if raw is None:
             return NO_RETRY
-        values = dict(raw) if isinstance(raw, dict) else raw
-        for key in ("initial_interval", "max_interval"):
-            if isinstance(values, dict) and key in values:
-                try:
-                    values[key] = seconds_of(values[key])
-                except ValueError as error:
-                    self.wrong(f"/data/retry/{key}", str(error))
-                    return NO_RETRY
-        try:
-            return msgspec.convert(values, RetryPolicy)
-        except msgspec.ValidationError as error:
-            message, _, where = str(error).partition(" - at `$")
-            self.wrong("/data/retry" + where.rstrip("`").replace(".", "/"), f"{message}.")
+        if not isinstance(raw, dict):
+            self.wrong("/data/retry", "retry is an object.")
             return NO_RETRY
+        values: dict[str, Any] = {}
+        for key, value in raw.items():  # one by one, so that each that is wrong is said
+            try:
+                values[key] = seconds_of(value) if key in _INTERVALS else value
+                msgspec.convert({key: values[key]}, RetryPolicy)
+            except ValueError as error:
+                self.wrong(f"/data/retry/{pointer(key)}", str(error).partition(" - at `$")[0].rstrip(".") + ".")
+        return NO_RETRY if self.issues else msgspec.convert(values, RetryPolicy)
 
 
 def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
-    raw = data.node.data.get("config")
+    raw = data.node.settings.get("config")
     if raw is None:
         raw = {}
     if not isinstance(raw, dict):

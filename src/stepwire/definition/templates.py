@@ -119,23 +119,26 @@ class _Compiler:
 
 def _parts(text: str, scope: Scope) -> Iterator[Part | tuple[Fault, ...]]:
     """Cut a string into literals and compiled expressions, or what is wrong with them."""
-    literal, position = "", 0
+    literals: list[str] = []
+    position = 0
     while (opening := text.find(_OPEN, position)) >= 0:
-        literal += text[position:opening]
+        literals.append(text[position:opening])
         if text.startswith(_ESCAPED_OPEN, opening):
-            literal, position = literal + _OPEN, opening + len(_ESCAPED_OPEN)
+            literals.append(_OPEN)
+            position = opening + len(_ESCAPED_OPEN)
             continue
         start = opening + len(_OPEN)
         end = closing(text, start)
         if end is None:
             yield (Fault("expression-syntax", _UNCLOSED, opening + 1),)
             return
-        if literal:
+        if literal := "".join(literals):
             yield literal
         yield _shifted(compile_expression(text[start:end], scope), start)
-        literal, position = "", end + 2
-    if literal or text[position:] or not text:
-        yield literal + text[position:]
+        literals, position = [], end + 2
+    literal = "".join((*literals, text[position:]))
+    if literal or not text:
+        yield literal
 
 
 def _shifted(compiled: Expression | tuple[Fault, ...], offset: int) -> Expression | tuple[Fault, ...]:

@@ -9,11 +9,13 @@ from typing import Any
 from stepwire.definition.containers import Containers, plan_of
 from stepwire.definition.expressions import Scope
 from stepwire.definition.graph import Definition, Edge, parse
+from stepwire.definition.nearest import did_you_mean
 from stepwire.definition.plan import Catalog, Link, Plan, Step
 from stepwire.definition.step import compile_step
 from stepwire.errors import InvalidDefinition, Issue
 
 MAX_STEPS = 2000
+MAX_ISSUES = 10_000
 ERROR_HANDLE = "error"
 SHOWN_HANDLES = 20
 
@@ -36,6 +38,9 @@ def check(raw: dict[str, Any], catalog: Catalog) -> Checked:
     issues = [*graph.issues()]
     steps, faults = graph.compile_steps()
     issues.extend(faults)
+    if len(issues) > MAX_ISSUES:
+        message = f"There are {len(issues):,} problems; these are the first {MAX_ISSUES:,}."
+        issues = [*issues[:MAX_ISSUES], Issue(code="too-many-issues", message=message)]
     if issues:
         return Checked(None, tuple(issues))
     return Checked(plan_of(steps, graph.containers.of), ())
@@ -96,13 +101,13 @@ class _Graph:
                 yield Issue(code="duplicate-node", message=f"{count} nodes have the id {node_id!r}.", node_id=node_id)
 
     def _parents(self) -> Iterator[Issue]:
-        parents = {node.id: node.parent_id for node in self.definition.nodes}
+        parents = {node.id: node.parent for node in self.definition.nodes}
         within_themselves = _on_rings(parents)
         for node in self.definition.nodes:
-            if node.parent_id is None:
+            if node.parent is None:
                 continue
-            if node.parent_id not in parents:
-                message = f"Node {node.id!r} lies in {node.parent_id!r}, which does not exist."
+            if node.parent not in parents:
+                message = f"Node {node.id!r} lies in {node.parent!r}, which does not exist."
                 yield Issue(code="unknown-parent", message=message, node_id=node.id)
                 continue
             if node.id in within_themselves:
@@ -124,7 +129,7 @@ class _Graph:
         triggers: set[str] = set()
         for node in self.nodes.values():
             if spec := self.catalog.get(node.step_type or ""):
-                handles = spec.handles(_config(node.data))
+                handles = spec.handles(_config(node.settings))
                 outputs[node.id] = dict.fromkeys((*handles.outputs, ERROR_HANDLE))
                 if not handles.inputs:
                     triggers.add(node.id)
@@ -132,7 +137,7 @@ class _Graph:
             source, target = self.nodes[edge.source], self.nodes[edge.target]
             if source.id in outputs and edge.handle not in outputs[source.id]:
                 known = ", ".join(islice(outputs[source.id], SHOWN_HANDLES))
-                message = f"Step {source.id!r} has no handle {edge.handle!r}; it has {known}."
+                message = f"Step {source.id!r} has no handle {edge.handle!r}; it has {known}.{did_you_mean(edge.handle, outputs[source.id])}"
                 yield Issue(code="unknown-handle", message=message, edge_id=edge.id, node_id=source.id)
             if target.id in triggers:
                 message = f"Step {target.id!r} is a trigger: no edge leads to it."

@@ -110,7 +110,7 @@ class RunControl:
         if step is not None and is_waiting and locked.status in ACTIVE:
             schema = (step.input or {}).get("schema")
             if schema is not None:
-                InputSchema(schema).check(data, "data")
+                InputSchema(schema).check(data, "/data")
             if await control.answer(connection, run_id, step_id, step.attempt, data):
                 return locked.seq, True
         if await control.last_answer(connection, run_id, step_id) == data:

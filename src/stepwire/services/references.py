@@ -60,7 +60,7 @@ async def reference_issues(
 
 def _references(definition: Definition) -> Iterator[tuple[str, UUID]]:
     for node in definition.steps:
-        config = node.data.get("config")
+        config = node.settings.get("config")
         named = config.get("workflow_id") if node.step_type == CHILD and isinstance(config, dict) else None
         if isinstance(named, str):
             try:

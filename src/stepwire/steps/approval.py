@@ -55,7 +55,7 @@ class Approval(BuiltIn):
         schema, timeout = config.get("schema"), config.get("timeout")
         try:
             if isinstance(schema, dict):
-                InputSchema(schema)
+                InputSchema(schema, "/schema")
             if timeout is not None and not (isinstance(timeout, str) and "{{" in timeout):
                 seconds_of(timeout)
         except InvalidInputSchema as error:
