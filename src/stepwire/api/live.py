@@ -15,7 +15,7 @@ from litestar.exceptions import WebSocketDisconnect
 from stepwire.api.guards import PUBLIC, session_of
 from stepwire.api.problems import of_error
 from stepwire.auth.tokens import LEEWAY_SECONDS, Session, TokenVerifier
-from stepwire.errors import Forbidden, Malformed, NotFound, RunNotFound, StepwireError, Unauthenticated
+from stepwire.errors import Forbidden, Malformed, NotFound, RunNotFound, StepwireError, Unauthenticated, Unavailable
 from stepwire.services.live import AfterBeyondEnd, RunStream
 from stepwire.services.tickets import TicketService
 from stepwire.settings import Settings
@@ -27,7 +27,7 @@ FINISHED, GOING_AWAY = 1000, 1012
 MAX_CLIENT_BYTES, TOO_LARGE = 4096, 1009
 SEND_SECONDS = 30
 CODES: dict[type[StepwireError], int] = {
-    Malformed: 4400, Unauthenticated: 4401, Forbidden: 4403, NotFound: 4404, AfterBeyondEnd: 4409,
+    Malformed: 4400, Unauthenticated: 4401, Forbidden: 4403, NotFound: 4404, AfterBeyondEnd: 4409, Unavailable: GOING_AWAY,
 }  # fmt: skip
 _PONG = b'{"type":"pong"}'
 

@@ -63,7 +63,7 @@ def _decoded(part: str) -> bytes:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        value = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise Malformed("The token does not hold JSON.") from None
     if not isinstance(value, dict):
