@@ -10,9 +10,10 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from jose import jws
 
-from jwks import EcKey, Jwks, RsaKey, encoded, hs256, token
+from jwks import PATH, EcKey, Jwks, RsaKey, encoded, hs256, token
 from stack import until
 from stepwire.auth import keys as keys_module
 from stepwire.auth.keys import Keys
@@ -29,6 +30,12 @@ HEADER = {"alg": "HS256", "typ": "JWT", "kid": "any"}
 @pytest.fixture
 def endpoint() -> Iterator[Jwks]:
     with contextlib.closing(Jwks([EC.jwk, RSA.jwk])) as served:
+        yield served
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Jwks]:
+    with contextlib.closing(Jwks([OTHER_EC.jwk])) as served:
         yield served
 
 
@@ -111,6 +118,10 @@ async def test_a_time_that_is_no_number_of_this_world(
 
     assert text.encode() in raw
     assert await refused(verifier, by_secret(raw))
+
+
+async def test_json_has_no_constants_of_its_own(verifier: TokenVerifier, claims: dict[str, Any]) -> None:
+    assert await refused(verifier, by_secret(claims | {"user_metadata": {"x": float("nan")}}))
 
 
 @pytest.mark.parametrize("part", ["header", "claims", "nested"])
@@ -460,8 +471,8 @@ async def test_keys_are_fetched_anew_beside_the_requests(
     endpoint.hold()
     clock.now += 301
     await at_once(keyed.verify(text))
-    await at_once(keyed.verify(by_key(EC, numbered(claims, 8))))
     await asyncio.to_thread(until, lambda: endpoint.asked == 2, "the fetch")
+    await at_once(keyed.verify(by_key(EC, numbered(claims, 8))))
     endpoint.let_go()
 
     await gone(lambda: keyed.verify(text))
@@ -472,13 +483,16 @@ async def test_a_known_key_waits_for_no_endpoint_that_hangs(
 ) -> None:
     """Only the first, after a stretch in which nobody asked, gives it a moment."""
     monkeypatch.setattr(keys_module, "PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr(keys_module, "FETCH_SECONDS", 0.2)
+    monkeypatch.setattr(keys_module, "FETCH_SECONDS", 60)
     await keyed.verify(by_key(EC, claims))
     endpoint.hold()
     clock.now += 1200
     await at_once(keyed.verify(by_key(EC, claims)))
+    endpoint.status = 500
+    endpoint.let_go()
     with pytest.raises(Unavailable):
         await keyed.verify(by_key(EC, claims, kid="unknown"))
+    endpoint.hold()
     monkeypatch.setattr(keys_module, "PATIENCE_SECONDS", 60)
     clock.now += 11
 
@@ -500,7 +514,7 @@ async def test_an_endpoint_that_hangs_is_given_up(
 
 @pytest.mark.parametrize("fault", ["status", "garbage", "huge", "redirect", "list"])
 async def test_known_keys_are_good_for_an_hour_while_the_endpoint_is_out_of_order(
-    keyed: TokenVerifier, endpoint: Jwks, claims: dict[str, Any], clock: Clock, fault: str
+    keyed: TokenVerifier, endpoint: Jwks, elsewhere: Jwks, claims: dict[str, Any], clock: Clock, fault: str
 ) -> None:
     await keyed.verify(by_key(EC, claims))
     match fault:
@@ -509,9 +523,9 @@ async def test_known_keys_are_good_for_an_hour_while_the_endpoint_is_out_of_orde
         case "garbage":
             endpoint.body = b"<html>"
         case "huge":
-            endpoint.body = b" " * (300 << 10)
+            endpoint.body = b'{"keys": []}' + b" " * (300 << 10)
         case "redirect":
-            endpoint.status, endpoint.headers = 302, {"location": endpoint.url}
+            endpoint.status, endpoint.headers = 302, {"location": elsewhere.url + PATH}
         case _:
             endpoint.body = b'[{"keys": []}]'
     clock.now += 3000
@@ -525,6 +539,7 @@ async def test_known_keys_are_good_for_an_hour_while_the_endpoint_is_out_of_orde
     clock.now += 700
     with pytest.raises(Unavailable):
         await keyed.verify(by_key(EC, numbered(claims, 10)))
+    assert elsewhere.asked == 0
 
 
 async def test_an_endpoint_that_never_answered_is_no_verdict_on_the_token(
@@ -570,6 +585,23 @@ async def test_a_key_that_does_not_fit_is_left_out(
     assert (await keyed.verify(by_key(fitting, claims))).owner == OWNER
 
 
+async def test_a_key_of_another_curve_is_left_out(keyed: TokenVerifier, endpoint: Jwks, claims: dict[str, Any]) -> None:
+    """python-jose would verify ES256 with it."""
+    private = ec.generate_private_key(ec.SECP384R1())
+    numbers = private.public_key().public_numbers()
+    x, y = (encoded(number.to_bytes(48, "big")) for number in (numbers.x, numbers.y))
+    key = {"kty": "EC", "crv": "P-384", "x": x, "y": y, "kid": "wide"}
+    endpoint.keys = [key]
+
+    def sign(data: bytes) -> bytes:
+        r, s = decode_dss_signature(private.sign(data, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(48, "big") + s.to_bytes(48, "big")
+
+    text = token({"alg": "ES256", "kid": "wide"}, claims, sign)
+    assert jws.verify(text, key, ["ES256"])
+    assert await refused(keyed, text)
+
+
 async def test_a_key_that_is_no_public_key_signs_nothing(
     keyed: TokenVerifier, endpoint: Jwks, claims: dict[str, Any]
 ) -> None:
@@ -584,10 +616,13 @@ async def test_keys_among_rubbish_are_found_and_their_private_parts_are_not_kept
 ) -> None:
     keys = Keys(endpoint.url)
     private = encoded(EC.private.private_numbers().private_value.to_bytes(32, "big"))
-    endpoint.keys = [None, 7, "x", [], {}, {"kty": []}, {"kty": "EC", "crv": {}}, EC.jwk | {"d": private}]  # type: ignore[list-item]
+    off_curve = EC.jwk | {"kid": "off", "y": EC.jwk["x"]}
+    rubbish: list[Any] = [None, 7, "x", [], {}, {"kty": []}, {"kty": "EC", "crv": {}}, off_curve]
+    endpoint.keys = [*rubbish, EC.jwk | {"d": private}]
     verifier = TokenVerifier(None, endpoint.url, lambda: NOW, keys)
 
     assert (await verifier.verify(by_key(EC, claims))).owner == OWNER
+    assert (await verifier.verify(by_key(EC, claims, kid=None))).owner == OWNER, "there is one key only"
     assert [set(key) for key in await keys.find("ES256", "ec")] == [{"kty", "crv", "x", "y", "alg"}]
 
 

@@ -19,12 +19,13 @@ import msgspec
 from jose import jws
 from jose.exceptions import JOSEError
 
-from stepwire.auth.jose import MAX_TOKEN_BYTES, Header, Malformed, header_and_payload
+from stepwire.auth.jose import Header, Malformed, header_and_payload
 from stepwire.auth.keys import Jwk, Keys
 from stepwire.errors import Misconfigured, Unauthenticated
 
 log = logging.getLogger(__name__)
 LEEWAY_SECONDS = 60
+MAX_TOKEN_BYTES = 8192
 AUDIENCE = ROLE = "authenticated"
 CACHED_TOKENS = 10_000
 LATEST = 1 << 53  # seconds
