@@ -114,13 +114,11 @@ def test_keys_that_cannot_be_had_are_no_verdict(services: dict[str, str], workpl
     with contextlib.closing(Jwks()) as nobody:
         header = {"Authorization": f"Bearer {bearer(nobody, EC)}"}
     with connect(f"ws://127.0.0.1:{port}/ws/runs/{OWNER}", additional_headers=header, proxy=None) as socket:
-        told = str(socket.recv())
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv()
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
     assert answer.json()["type"] == "/problems/unavailable"
-    assert "/problems/unavailable" in told
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012, "browsers try again"
     assert process.stop() == 0

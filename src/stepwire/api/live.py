@@ -27,7 +27,7 @@ FINISHED, GOING_AWAY = 1000, 1012
 MAX_CLIENT_BYTES, TOO_LARGE = 4096, 1009
 SEND_SECONDS = 30
 CODES: dict[type[StepwireError], int] = {
-    Malformed: 4400, Unauthenticated: 4401, Forbidden: 4403, NotFound: 4404, AfterBeyondEnd: 4409, Unavailable: GOING_AWAY,
+    Malformed: 4400, Unauthenticated: 4401, Forbidden: 4403, NotFound: 4404, AfterBeyondEnd: 4409,
 }  # fmt: skip
 _PONG = b'{"type":"pong"}'
 
@@ -61,6 +61,10 @@ async def watch_run(
             frames = await stream.open(stack, session.owner, _run_id(run_id), _after(socket))
         except tuple(CODES) as error:
             await refuse(socket, error)
+            return
+        except Unavailable as error:
+            log.warning("A stream could not be opened: %s", error.detail)
+            await socket.close(code=GOING_AWAY, reason="try again")
             return
         except Exception:  # the database is away, say, which is no reason to stay away
             log.exception("A stream could not be opened")
