@@ -113,9 +113,9 @@ def test_keys_that_cannot_be_had_are_no_verdict(services: dict[str, str], workpl
     answer = until(ask, "an answer")
     with contextlib.closing(Jwks()) as nobody:
         header = {"Authorization": f"Bearer {bearer(nobody, EC)}"}
-    with connect(f"ws://127.0.0.1:{port}/ws/runs/{OWNER}", additional_headers=header, proxy=None) as socket:
-        with pytest.raises(ConnectionClosed) as closed:
-            socket.recv()
+    address = f"ws://127.0.0.1:{port}/ws/runs/{OWNER}"
+    with connect(address, additional_headers=header, proxy=None) as socket, pytest.raises(ConnectionClosed) as closed:
+        socket.recv()
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
     assert answer.json()["type"] == "/problems/unavailable"

@@ -62,12 +62,8 @@ async def watch_run(
         except tuple(CODES) as error:
             await refuse(socket, error)
             return
-        except Unavailable as error:
-            log.warning("A stream could not be opened: %s", error.detail)
-            await socket.close(code=GOING_AWAY, reason="try again")
-            return
-        except Exception:  # the database is away, say, which is no reason to stay away
-            log.exception("A stream could not be opened")
+        except Exception as error:  # the database is away, say, which is no reason to stay away
+            log.error("A stream could not be opened: %s", error, exc_info=not isinstance(error, Unavailable))
             await socket.close(code=GOING_AWAY, reason="try again")
             return
         await _serve(socket, frames, session)
