@@ -96,8 +96,8 @@ class Unavailable(StepwireError):
 
     kind, title = "unavailable", "Temporarily unavailable"
 
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(detail, headers={"Retry-After": "1"})
+    def __init__(self, detail: str = "", *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)})
 
 
 class WorkflowNotFound(NotFound):

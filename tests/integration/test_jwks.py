@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from factories import chain, node
@@ -69,6 +70,33 @@ def test_a_stranger_to_the_project_is_refused(url: str, endpoint: Jwks) -> None:
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
 
 
+def test_a_socket_is_told_why_it_is_refused(url: str, endpoint: Jwks) -> None:
+    forged = {"Authorization": f"Bearer {bearer(endpoint, EcKey('ec'))}"}
+    with connect(f"{url.replace('http', 'ws')}/ws/runs/{OWNER}", additional_headers=forged, proxy=None) as socket:
+        assert "/problems/invalid-token" in str(socket.recv())
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv()
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4401
+
+
+def test_a_new_key_is_good_at_once_and_unknown_ones_cost_a_fetch(url: str, endpoint: Jwks) -> None:
+    def ask(key: EcKey) -> int:
+        headers = {"Authorization": f"Bearer {bearer(endpoint, key)}"}
+        return client.get("/api/v1/workflows", headers=headers).status_code
+
+    new = EcKey("new")
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        assert ask(EC) == 200
+        endpoint.keys = [EC.jwk, RSA.jwk, new.jwk]
+        assert ask(new) == 200
+        asked = endpoint.asked
+        assert {ask(EcKey(f"unknown-{number}")) for number in range(30)} == {401}
+
+    assert endpoint.asked <= asked + 1
+
+
 def test_keys_that_cannot_be_had_are_no_verdict(services: dict[str, str], workplace: Path) -> None:
     port = free_port()
     environment = services | {
@@ -83,9 +111,16 @@ def test_keys_that_cannot_be_had_are_no_verdict(services: dict[str, str], workpl
         return None
 
     answer = until(ask, "an answer")
+    with contextlib.closing(Jwks()) as nobody:
+        header = {"Authorization": f"Bearer {bearer(nobody, EC)}"}
+    address = f"ws://127.0.0.1:{port}/ws/runs/{OWNER}"
+    with connect(address, additional_headers=header, proxy=None) as socket, pytest.raises(ConnectionClosed) as closed:
+        socket.recv()
 
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
     assert answer.json()["type"] == "/problems/unavailable"
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012, "browsers try again"
     assert process.stop() == 0
 
 

@@ -32,9 +32,10 @@ async def session_of(verifier: TokenVerifier, authorization: list[str]) -> Sessi
     if len(authorization) > 1:
         raise InvalidToken("Send one Authorization header.")
     scheme, _, token = (authorization[0] if authorization else "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    token = token.strip(" ")
+    if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send an access token: Authorization: Bearer <token>.")
-    return await verifier.verify(token.strip())
+    return await verifier.verify(token)
 
 
 async def require_moderation(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

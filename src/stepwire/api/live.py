@@ -15,7 +15,7 @@ from litestar.exceptions import WebSocketDisconnect
 from stepwire.api.guards import PUBLIC, session_of
 from stepwire.api.problems import of_error
 from stepwire.auth.tokens import LEEWAY_SECONDS, Session, TokenVerifier
-from stepwire.errors import Forbidden, Malformed, NotFound, RunNotFound, StepwireError, Unauthenticated
+from stepwire.errors import Forbidden, Malformed, NotFound, RunNotFound, StepwireError, Unauthenticated, Unavailable
 from stepwire.services.live import AfterBeyondEnd, RunStream
 from stepwire.services.tickets import TicketService
 from stepwire.settings import Settings
@@ -62,8 +62,8 @@ async def watch_run(
         except tuple(CODES) as error:
             await refuse(socket, error)
             return
-        except Exception:  # the database is away, say, which is no reason to stay away
-            log.exception("A stream could not be opened")
+        except Exception as error:  # the database is away, say, which is no reason to stay away
+            log.error("A stream could not be opened: %s", error, exc_info=not isinstance(error, Unavailable))
             await socket.close(code=GOING_AWAY, reason="try again")
             return
         await _serve(socket, frames, session)

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-MAX_TOKEN_BYTES = 8192
 MAX_KEY_ID_CHARACTERS = 256
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 # Parameters that say where a key is to be had, that change how the token is read, or that have to be understood.
@@ -29,10 +28,10 @@ def header_and_payload(token: str) -> tuple[Header, Any]:
     """A token's header and payload, which nobody has vouched for yet.
 
     Raises:
-        Malformed: too long, not three parts of base64url as it is written by everybody, not JSON objects, a name that
+        Malformed: not three parts of base64url as it is written by everybody, not JSON objects, a name that
             occurs twice, or a header that asks for more than a signature.
     """
-    if len(token) > MAX_TOKEN_BYTES or not _COMPACT.fullmatch(token):
+    if not _COMPACT.fullmatch(token):
         raise Malformed("The token is not a signed one in compact form.")
     header_part, payload_part, signature = token.split(".")
     _decoded(signature)
@@ -63,7 +62,7 @@ def _decoded(part: str) -> bytes:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        value = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise Malformed("The token does not hold JSON.") from None
     if not isinstance(value, dict):

@@ -1,11 +1,15 @@
 """The project's public keys, as its JWKS endpoint says them. Source: RFC 7517, RFC 7518 section 6.
 
-Keys are taken from nowhere else, and each is good for the one algorithm that its kind decides.
+Keys are taken from nowhere else, and each is good for the one algorithm that its kind decides. Whatever state the
+endpoint is in, a request whose key is known does not wait for it; the exception is the first after an idle stretch, which
+gives the endpoint a moment to say that the key is none any more.
 """
 
 import asyncio
 import base64
+import ipaddress
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,34 +19,37 @@ import msgspec
 from jose import jwk
 from jose.exceptions import JOSEError
 
-from stepwire.errors import Unavailable
+from stepwire.errors import Misconfigured, Unavailable
 
 log = logging.getLogger(__name__)
-FRESH_SECONDS = 300.0  # then keys are fetched anew beside the requests
-STALE_SECONDS = 600.0  # then a request waits for that
-KEEP_SECONDS = 3600.0  # so long are known keys good while the endpoint is down
-COOL_DOWN_SECONDS = 10.0  # between two fetches for keys that are not known, and after one that failed
+FRESH_SECONDS = 300.0  # then keys are fetched anew, beside the requests
+STALE_SECONDS = 600.0  # then they are believed only while the endpoint is away
+KEEP_SECONDS = 3600.0  # and so long at most
+COOL_DOWN_SECONDS = 10.0  # after a fetch for a key that was not known, and after one that failed
 FETCH_SECONDS = 3.0
+PATIENCE_SECONDS = 1.0  # of a request whose key is known
 MAX_BYTES, MAX_KEYS = 256 << 10, 50
-LEAST_RSA_BITS = 2048
+RSA_BITS = range(2048, 8192 + 1)
+_LOCAL_DOMAINS = (".internal", ".local", ".localhost")
 
 Jwk = dict[str, str]
 
 
 class _Answer(msgspec.Struct):
-    keys: list[dict[str, Any]]
+    keys: list[Any]
 
 
 class Keys:
-    """Public keys by algorithm and key id. Known ones cost no waiting, whatever state the endpoint is in."""
+    """Public keys by algorithm and key id."""
 
     def __init__(self, supabase_url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._url = f"{supabase_url.rstrip('/')}/auth/v1/.well-known/jwks.json"
+        self._url = _endpoint(supabase_url)
+        self._tls = httpx.create_ssl_context()  # takes 15 ms, which requests need not wait for
         self._clock = clock
         self._keys: dict[tuple[str, str | None], list[Jwk]] = {}
         self._fetched_at: float | None = None
-        self._failed_at: float | None = None
-        self._asked_at: float | None = None  # for a key that was not known
+        self._is_away = False
+        self._quiet_until = 0.0
         self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, algorithm: str, key_id: str | None) -> list[Jwk]:
@@ -51,27 +58,28 @@ class Keys:
         Raises:
             Unavailable: nobody can say, because the endpoint cannot be reached.
         """
-        is_stale = self._age() > STALE_SECONDS
-        if is_stale and not self._is_cooling(self._failed_at):
-            await self._fetch()
         found = self._look_up(algorithm, key_id)
-        if not found and not is_stale and not self._is_cooling(self._asked_at):
-            self._asked_at = self._clock()
-            await self._fetch()
+        if found and self._age() <= FRESH_SECONDS:
+            return found
+        fetch = self._fetch()
+        if fetch is not None and (not found or not self._is_current()):
+            await asyncio.wait({fetch}, timeout=PATIENCE_SECONDS if found else None)
             found = self._look_up(algorithm, key_id)
-        if not found and (self._fetched_at is None or self._failed_at is not None):
-            raise Unavailable("The keys that tokens are verified with cannot be fetched just now; try again.")
+        if not found and self._is_away:
+            raise Unavailable(
+                "The keys that tokens are verified with cannot be fetched just now; try again.",
+                retry_after_seconds=max(1, math.ceil(self._quiet_until - self._clock())),
+            )
         return found
 
     def knows(self, algorithm: str, key: Jwk) -> bool:
-        """Whether a key that was found before is still one; fetches anew, beside the requests, what has grown old."""
-        if self._age() > FRESH_SECONDS and not self._is_cooling(self._failed_at):
-            self._start_fetch()
-        return self._age() <= KEEP_SECONDS and any(
-            key in keys for (kind, _), keys in self._keys.items() if kind == algorithm
-        )
+        """Whether a key that was found before still counts; if not, `find` may have it again."""
+        if self._age() > FRESH_SECONDS:
+            self._fetch()
+        return self._is_current() and any(key in keys for (kind, _), keys in self._keys.items() if kind == algorithm)
 
     def _look_up(self, algorithm: str, key_id: str | None) -> list[Jwk]:
+        """A token that names no key is taken for one of the only key there is."""
         if self._age() > KEEP_SECONDS:
             return []
         if key_id is not None:
@@ -80,84 +88,106 @@ class Keys:
         return all_of_kind if len(all_of_kind) == 1 else []
 
     def _age(self) -> float:
-        return float("inf") if self._fetched_at is None else self._clock() - self._fetched_at
+        return math.inf if self._fetched_at is None else self._clock() - self._fetched_at
 
-    def _is_cooling(self, since: float | None) -> bool:
-        return since is not None and self._clock() - since < COOL_DOWN_SECONDS
+    def _is_current(self) -> bool:
+        return self._age() <= (KEEP_SECONDS if self._is_away else STALE_SECONDS)
 
-    def _start_fetch(self) -> "asyncio.Task[None]":
+    def _fetch(self) -> "asyncio.Task[None] | None":
+        """The fetch that is under way, or a new one: all who wait share it, and whoever gives up ends nobody else's.
+
+        None when it is too early for another: keys that nobody knows are anybody's to name.
+        """
         if self._fetching is None or self._fetching.done():
+            if self._clock() < self._quiet_until:
+                return None
+            if self._age() <= FRESH_SECONDS:
+                self._quiet_until = self._clock() + COOL_DOWN_SECONDS
             self._fetching = asyncio.create_task(self._fetch_once())
         return self._fetching
-
-    async def _fetch(self) -> None:
-        """One fetch for all who wait; whoever gives up takes nobody else's away."""
-        await asyncio.shield(self._start_fetch())
 
     async def _fetch_once(self) -> None:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
-                body = await _get(self._url)
+                body = await self._get()
             self._keys = _usable(msgspec.json.decode(body, type=_Answer))
-        except (
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            msgspec.MsgspecError,
-            TimeoutError,
-            ValueError,
-            RecursionError,
-        ) as error:
+        except Exception as error:  # whatever it is, it must not take away the keys that are known
             log.warning("The keys at %s cannot be had: %s: %s", self._url, type(error).__name__, error)
-            self._failed_at = self._clock()
-            return
-        self._fetched_at, self._failed_at = self._clock(), None
+            self._is_away, self._quiet_until = True, self._clock() + COOL_DOWN_SECONDS
+        else:
+            self._is_away, self._fetched_at = False, self._clock()
+
+    async def _get(self) -> bytes:
+        """The answer, which is 200, of bounded size, and from nowhere else."""
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        async with (
+            httpx.AsyncClient(follow_redirects=False, trust_env=False, verify=self._tls) as client,
+            client.stream("GET", self._url, headers=headers) as response,
+        ):
+            if response.status_code != httpx.codes.OK:
+                raise ValueError(f"the answer is {response.status_code}")
+            body = b""
+            async for part in response.aiter_raw():
+                body += part
+                if len(body) > MAX_BYTES:
+                    raise ValueError("the answer is too large")
+            return body
 
 
-async def _get(url: str) -> bytes:
-    """The answer, which is 200, of bounded size, and from nowhere else."""
-    async with (
-        httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=FETCH_SECONDS) as client,
-        client.stream("GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}) as response,
-    ):
-        if response.status_code != httpx.codes.OK:
-            raise ValueError(f"the answer is {response.status_code}")
-        body = b""
-        async for part in response.aiter_raw():
-            body += part
-            if len(body) > MAX_BYTES:
-                raise ValueError("the answer is too large")
-        return body
+def _endpoint(supabase_url: str) -> str:
+    """Where a project's keys are.
+
+    Raises:
+        Misconfigured: it is no URL, or the keys would come over a network where anybody can change them.
+    """
+    try:
+        url = httpx.URL(supabase_url)
+    except (httpx.InvalidURL, UnicodeError):
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        raise Misconfigured("SUPABASE_URL cannot be used: it looks like https://<project>.supabase.co.")
+    if url.scheme == "http" and not _is_near(url.host):
+        raise Misconfigured("SUPABASE_URL cannot be used: over http:// anybody on the way could change the keys.")
+    return f"{supabase_url.rstrip('/')}/auth/v1/.well-known/jwks.json"
+
+
+def _is_near(host: str) -> bool:
+    """Whether a host is this machine or in a network of one's own, as in a container beside."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith(_LOCAL_DOMAINS)
 
 
 def _usable(answer: _Answer) -> dict[tuple[str, str | None], list[Jwk]]:
     found: dict[tuple[str, str | None], list[Jwk]] = {}
     for raw in answer.keys[:MAX_KEYS]:
         try:
-            algorithm, key = _public(raw)
+            key_id, algorithm, key = _public(raw)
             jwk.construct(key, algorithm)
-        except (JOSEError, KeyError, TypeError, ValueError) as error:
-            log.warning("A key is left out: %s", error)
+        except (AttributeError, JOSEError, KeyError, TypeError, ValueError) as error:
+            log.warning("A key is left out: %s: %s", type(error).__name__, error)
             continue
-        key_id = raw.get("kid")
-        found.setdefault((algorithm, key_id if isinstance(key_id, str) else None), []).append(key)
+        found.setdefault((algorithm, key_id), []).append(key)
     return found
 
 
-def _public(raw: dict[str, Any]) -> tuple[str, Jwk]:
-    """The algorithm that a key is for, and its public members."""
+def _public(raw: dict[str, Any]) -> tuple[str | None, str, Jwk]:
+    """A key's id, the algorithm that it is for, and its public members."""
     if raw.get("use", "sig") != "sig" or "verify" not in raw.get("key_ops", ["verify"]):
         raise ValueError("it does not verify signatures")
     if raw["kty"] == "EC" and raw["crv"] == "P-256":
         algorithm, members = "ES256", ["kty", "crv", "x", "y"]
     elif raw["kty"] == "RSA":
         algorithm, members = "RS256", ["kty", "n", "e"]
-        if len(_bytes(raw["n"]).lstrip(b"\0")) * 8 < LEAST_RSA_BITS:
-            raise ValueError("it is too short")
+        if int.from_bytes(_bytes(raw["n"])).bit_length() not in RSA_BITS:
+            raise ValueError("it is too short, or too long")
     else:
         raise ValueError("it is of another kind")
     if raw.get("alg", algorithm) != algorithm:
         raise ValueError("it is for another algorithm")
-    return algorithm, {"alg": algorithm} | {name: _text(raw[name]) for name in members}
+    key_id = _text(raw["kid"]) if "kid" in raw else None
+    return key_id, algorithm, {"alg": algorithm} | {name: _text(raw[name]) for name in members}
 
 
 def _text(value: Any) -> str:

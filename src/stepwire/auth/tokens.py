@@ -6,6 +6,7 @@ kind of key.
 
 import base64
 import hashlib
+import logging
 import re
 import time
 from collections import OrderedDict
@@ -22,10 +23,14 @@ from stepwire.auth.jose import Header, Malformed, header_and_payload
 from stepwire.auth.keys import Jwk, Keys
 from stepwire.errors import Misconfigured, Unauthenticated
 
+log = logging.getLogger(__name__)
 LEEWAY_SECONDS = 60
+MAX_TOKEN_BYTES = 8192
 AUDIENCE = ROLE = "authenticated"
 CACHED_TOKENS = 10_000
 LATEST = 1 << 53  # seconds
+LEAST_SECRET_BYTES = 32  # RFC 7518 section 3.2
+_NO_SECRETS = ("-----BEGIN ", "ssh-", "sb_publishable_", "sb_secret_")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -72,7 +77,7 @@ class TokenVerifier:
     ) -> None:
         if not secret and not supabase_url:
             raise Misconfigured("Neither SUPABASE_JWT_SECRET nor SUPABASE_URL is set: no token could be verified.")
-        self._secret = _secret_key(secret) if secret else None
+        self._secret = _secret_key(_checked_secret(secret)) if secret else None
         self._keys = keys or (Keys(supabase_url) if supabase_url else None)
         self._issuer = f"{supabase_url.rstrip('/')}/auth/v1" if supabase_url else None
         self._clock = clock
@@ -82,23 +87,28 @@ class TokenVerifier:
     async def verify(self, token: str) -> Session:
         """The session of a token.
 
+        Costs 1 to 3 µs for a token that was verified before, and up to 200 µs for one that was not.
+
         Raises:
             InvalidToken: malformed, forged, expired, not yet valid, for somebody else, or not a user's.
             Unavailable: the keys to verify it with cannot be fetched.
         """
+        if len(token) > MAX_TOKEN_BYTES:
+            raise InvalidToken("The token is too long.")
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         known = self._verified.get(digest)
-        if known is None or not self._is_still_vouched_for(known):
-            known = await self._verify(token)
-            self._verified[digest] = known
-            if len(self._verified) > self._cached_tokens:
-                self._verified.popitem(last=False)
-        if known.session.expires_at + LEEWAY_SECONDS <= self._clock():
-            self._verified.pop(digest, None)
-            raise InvalidToken("The token has expired; sign in again.")
+        if known is not None and self._still_holds(known):
+            return known.session
+        self._verified.pop(digest, None)
+        known = await self._verify(token)
+        self._verified[digest] = known
+        if len(self._verified) > self._cached_tokens:
+            self._verified.popitem(last=False)
         return known.session
 
-    def _is_still_vouched_for(self, known: _Verified) -> bool:
+    def _still_holds(self, known: _Verified) -> bool:
+        if known.session.expires_at + LEEWAY_SECONDS <= self._clock():
+            return False
         return known.key is None or (self._keys is not None and self._keys.knows(known.algorithm, known.key))
 
     async def _verify(self, token: str) -> _Verified:
@@ -128,7 +138,7 @@ class TokenVerifier:
             raise InvalidToken(f"Tokens signed with {header.alg[:20]!r} are not accepted.")
         for key in candidates:
             with suppress(JOSEError, ValueError, RecursionError):
-                jws.verify(token, key, algorithm)
+                jws.verify(token, key, [algorithm])
                 return None if key is self._secret else key
         raise InvalidToken("The token's signature is wrong, or made with a key that is not known.")
 
@@ -143,11 +153,38 @@ class TokenVerifier:
             raise InvalidToken("The token is from another issuer.")
         if not 0 <= claims.exp < LATEST or not 0 <= (claims.nbf or 0) < LATEST:
             raise InvalidToken("The token's times are not instants.")
+        if claims.exp + LEEWAY_SECONDS <= self._clock():
+            raise InvalidToken("The token has expired; sign in again.")
         if claims.nbf is not None and claims.nbf - LEEWAY_SECONDS > self._clock():
             raise InvalidToken("The token is not valid yet.")
         if not _UUID.fullmatch(claims.sub):
             raise InvalidToken("The token's subject is not a user's id.")
         return UUID(claims.sub)
+
+
+def _checked_secret(secret: str) -> str:
+    """A secret that can be one.
+
+    Short ones are only warned of: the project's own servers sign with it, and a process that does not start helps nobody.
+
+    Raises:
+        Misconfigured: it is something that is no secret: with a public key or the project's public API key in its place,
+            anybody could make tokens.
+    """
+    if secret.startswith(_NO_SECRETS) or _is_token_or_jwk(secret):
+        raise Misconfigured(
+            "SUPABASE_JWT_SECRET holds a key or token of another kind, not the project's JWT secret; "
+            "public keys are fetched from SUPABASE_URL, and need not be set."
+        )
+    if len(secret.encode()) < LEAST_SECRET_BYTES:
+        log.warning("SUPABASE_JWT_SECRET has fewer than %s bytes: it can be guessed", LEAST_SECRET_BYTES)
+    return secret
+
+
+def _is_token_or_jwk(text: str) -> bool:
+    with suppress(msgspec.MsgspecError):
+        return "kty" in msgspec.json.decode(text, type=dict[str, Any])
+    return text.startswith("eyJ") and text.count(".") == 2
 
 
 def _secret_key(secret: str) -> Jwk:
