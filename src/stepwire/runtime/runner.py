@@ -23,6 +23,7 @@ from stepwire.runtime.clock import now
 from stepwire.runtime.driver import Driver
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans, PlanUnavailable
+from stepwire.runtime.tallies import keep_tallies
 from stepwire.signals.cancel import hear_cancels
 from stepwire.signals.live import Announcement, announce
 
@@ -58,6 +59,7 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._entries.run())
             group.create_task(self._keep_leases())
+            group.create_task(keep_tallies(self._pool))
             group.create_task(hear_cancels(self._redis, self.cancel))
 
     async def drive_due(self) -> None:
