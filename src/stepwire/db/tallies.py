@@ -18,7 +18,7 @@ from stepwire.db.pool import Pool
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.model import RunStatus
 
-FEW = 2000  # entries of an index that are counted in a fraction of a millisecond
+FEW = 1000  # entries of an index that are counted in a fraction of a millisecond
 
 # By one process at a time, or two could wait for each other.
 _TAKE_IN = """
@@ -78,16 +78,17 @@ async def count_runs(session: Session, kind: Kind, *, since: datetime | None, un
     ]
     if not within:
         return await _known(session, kind)
-    if (number := await _count(session, kind, within, FEW)) < FEW:
-        return number
     outside = [
         *([Run.created_at < since] if since is not None else []),
         *([Run.created_at >= until] if until is not None else []),
     ]
-    left = [await _count(session, kind, [each], FEW) for each in outside]
+    probes = [_counted(kind, conditions, FEW) for conditions in (within, *([each] for each in outside))]
+    inside, *left = (await session.execute(select(*probes))).one()
+    if inside < FEW:
+        return int(inside)
     if max(left) < FEW:
-        return await _known(session, kind) - sum(left)
-    return await _count(session, kind, within)
+        return await _known(session, kind) - int(sum(left))
+    return int(await session.scalar(select(_counted(kind, within))) or 0)
 
 
 async def _known(session: Session, kind: Kind) -> int:
@@ -97,10 +98,8 @@ async def _known(session: Session, kind: Kind) -> int:
     return int(await session.scalar(select(func.sum(both.c.runs))) or 0)
 
 
-async def _count(
-    session: Session, kind: Kind, conditions: Sequence[ColumnElement[bool]], most: int | None = None
-) -> int:
-    """Count entries of an index, ``most`` at most."""
+def _counted(kind: Kind, conditions: Sequence[ColumnElement[bool]], most: int | None = None) -> Any:
+    """The number of entries of an index, ``most`` at most, for a statement to select."""
     wanted, choices = kind.stretches()
     found = stretches(select(literal(1).label("one")).where(*wanted, *conditions).limit(most), choices).limit(most)
-    return int(await session.scalar(select(func.count()).select_from(found.subquery())) or 0)
+    return select(func.count()).select_from(found.subquery()).scalar_subquery()
