@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261125_list_indexes"
-down_revision = "20261124_secrets"
+down_revision = "20261123_workflows_and_runs"
 branch_labels = None
 depends_on = None
 

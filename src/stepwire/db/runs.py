@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import defer
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.db.paging import select_part
 from stepwire.db.pool import Pool, for_a_client
+from stepwire.db.tallies import Kind, count_runs
 from stepwire.engine.model import FINISHED
 
 _SNAPSHOT = """
@@ -86,18 +88,16 @@ class RunRepository(SQLAlchemyAsyncRepository[Run]):
         **part: Any,
     ) -> tuple[list[Run], int | None]:
         """A part of the owner's runs, created from ``since`` on and before ``until``. ``part`` as in `select_part`."""
-        wanted = [Run.owner_id == owner]
-        if workflow_id is not None:
-            wanted.append(Run.workflow_id == workflow_id)
-        if trigger_type is not None:
-            wanted.append(Run.trigger_type == trigger_type)
+        kind = Kind(owner, workflow_id, statuses, trigger_type)
+        wanted, choices = kind.stretches()
         if since is not None:
             wanted.append(Run.created_at >= since)
         if until is not None:
             wanted.append(Run.created_at < until)
-        one_of = [Run.status == status for status in sorted(set(statuses))]
-        options = [defer(Run.trigger, raiseload=True)]
-        return await select_part(self.session, Run, wanted, one_of=one_of, options=options, **part)
+        return await select_part(
+            self.session, Run, wanted, choices=choices, options=[defer(Run.trigger, raiseload=True)],
+            count=partial(count_runs, self.session, kind, since=since, until=until), **part,
+        )  # fmt: skip
 
     async def steps(self, run_ids: Sequence[UUID], *, with_items: bool = False) -> Sequence[StepRun]:
         """The step runs of these runs that were reached, in the order they started; those never started come last.

@@ -39,7 +39,11 @@ class WorkflowRepository(SQLAlchemyAsyncRepository[Workflow]):
         if name is not None:
             wanted.append(Workflow.name.icontains(name, autoescape=True))
         options = [] if with_definition else [defer(Workflow.definition, raiseload=True)]
-        return await select_part(self.session, Workflow, wanted, options=options, **part)
+
+        async def count() -> int:
+            return await self.session.scalar(select(func.count()).select_from(Workflow).where(*wanted)) or 0
+
+        return await select_part(self.session, Workflow, wanted, options=options, count=count, **part)
 
     async def change(self, workflow: Workflow, **values: Any) -> None:
         """Change a workflow that is locked; its revision rises."""

@@ -105,7 +105,8 @@ class EmbeddedPostgres:
         made = subprocess.run(
             [
                 str(_binary("initdb")), "-D", str(self._draft), "--username", NAME, "--pwfile", str(self._password_file),
-                "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions",
+                "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8", "--data-checksums", "--no-instructions",
             ],
             preexec_fn=before_exec(signal.SIGKILL), capture_output=True, text=True, check=False,
         )  # fmt: skip

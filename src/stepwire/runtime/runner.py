@@ -25,6 +25,7 @@ from stepwire.runtime.clock import now
 from stepwire.runtime.driver import Driver, Hands
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans, PlanUnavailable
+from stepwire.runtime.tallies import keep_tallies
 from stepwire.signals.live import Announcement, announce
 from stepwire.signals.nudge import announce_nudges, hear_nudges
 from stepwire.signals.wake import Waker
@@ -79,6 +80,7 @@ class Runner:
             group.create_task(self._entries.run())
             group.create_task(self._keep_leases())
             group.create_task(hear_nudges(self._redis, self.nudge))
+            group.create_task(keep_tallies(self._pool))
 
     async def drive_due(self) -> None:
         """Claim what is due and drive it, until nothing is due or no slot is free."""

@@ -179,9 +179,10 @@ class RunService:
             rows, total = await repository.part_of_owner(owner, **filters, **part_of(paging))
             part: Part[Run] = cut(rows, total, paging)
             steps = await repository.steps([run.id for run in part.items]) if with_steps else []
-        grouped: list[tuple[Run, Sequence[StepRun]]] = [
-            (run, [step for step in steps if step.run_id == run.id]) for run in part.items
-        ]
+        of_run: dict[UUID, list[StepRun]] = {run.id: [] for run in part.items}
+        for step in steps:
+            of_run[step.run_id].append(step)
+        grouped: list[tuple[Run, Sequence[StepRun]]] = [(run, of_run[run.id]) for run in part.items]
         return Part(grouped, part.total, part.next)
 
     async def steps(self, owner: UUID, run_id: UUID) -> list[StepRun]:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "20261124_secrets"
-down_revision = "20261123b_waits_and_children"
+revision = "20261128_secrets"
+down_revision = "20261127_waits_and_children"
 branch_labels = None
 depends_on = None
 

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "20261123b_waits_and_children"
-down_revision = "20261123_workflows_and_runs"
+revision = "20261127_waits_and_children"
+down_revision = "20261126_run_tallies"
 branch_labels = None
 depends_on = None
 
