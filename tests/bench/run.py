@@ -18,15 +18,18 @@ import time
 from pathlib import Path
 
 import asyncpg
+import durable_step
 import httpx
 from workloads import WORKLOADS
 
 from stepwire.auth.tokens import mint
 from stepwire.embedded.home import jwt_secret
 from stepwire.embedded.postgres import EmbeddedPostgres
-from stepwire.settings import EMBEDDED_OWNER
+from stepwire.embedded.services import EmbeddedServices
+from stepwire.settings import EMBEDDED_OWNER, Settings
 
 READY_SECONDS = 60
+_OTHERS = ("DATABASE_URL", "REDIS_URL", "SUPABASE_URL", "SUPABASE_JWT_SECRET", "STEPWIRE_ENCRYPTION_KEY")
 
 
 class Stack:
@@ -38,14 +41,26 @@ class Stack:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
+        packages = home.parent / "packages"
+        packages.mkdir()
+        durable_step.install(packages)
+        self.environment = {name: value for name, value in os.environ.items() if name not in _OTHERS} | {
+            "STEPWIRE_HOME": str(home),
+            "STEPWIRE_PORT": str(self.port),
+            "PYTHONPATH": str(packages),
+        }
 
     def start(self) -> None:
-        environment = os.environ | {"STEPWIRE_HOME": str(self.home), "STEPWIRE_PORT": str(self.port)}
-        for name in ("DATABASE_URL", "REDIS_URL", "SUPABASE_URL", "SUPABASE_JWT_SECRET"):
-            environment.pop(name, None)
-        with (self.home.parent / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "stepwire", "serve"], env=environment, stdout=log, stderr=log
+        self.process = self._run("serve", {})
+
+    def second_worker(self) -> "subprocess.Popen[bytes]":
+        """One more worker, on the same servers."""
+        return self._run("worker", EmbeddedServices(self.home, Settings(home=self.home)).environment())
+
+    def _run(self, command: str, told: dict[str, str]) -> "subprocess.Popen[bytes]":
+        with (self.home.parent / f"{command}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "stepwire", command], env=self.environment | told, stdout=log, stderr=log
             )
 
     async def ready(self) -> None:
@@ -172,6 +187,29 @@ async def throughput(stack: Stack, database: asyncpg.Connection, workflow_id: st
     return runs / elapsed
 
 
+def cpu_seconds(stack: Stack) -> dict[str, float]:
+    """Processor time that each part has used up to now."""
+    used = dict.fromkeys(("postgres", "valkey", "worker", "api"), 0.0)
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if not _is_below(int(folder.name), stack.own_pids()[0]):
+                continue
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().replace(str(stack.home), "")
+            numbers = (folder / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        part = next((name for name in used if name in command), None)
+        if part is not None:
+            used[part] += (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
+def _is_below(pid: int, root: int) -> bool:
+    while pid > 1 and pid != root:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid > 1
+
+
 def pss_mib(pids: list[int]) -> float:
     """Proportional set size: shared pages are counted once."""
     lines = "".join(Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids).splitlines()
@@ -189,53 +227,94 @@ async def first_answer(stack: Stack, workflow_id: str) -> float:
     return time.perf_counter() - started
 
 
-async def measure(stack: Stack, repeats: int) -> dict[str, object]:
-    url = EmbeddedPostgres(stack.home).url
+class Figures:
+    """What was measured, by name, in the order in which it was first measured; medians are what counts."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, list[float]] = {}
+
+    def add(self, name: str, value: float) -> None:
+        self.found.setdefault(name, []).append(round(value, 2))
+
+    def show(self) -> None:
+        print(f"\n{'':52} {'median':>9}   lowest … highest   ({os.cpu_count()} cores)")
+        for name, values in self.found.items():
+            print(f"{name:52} {statistics.median(values):9.2f}   {min(values):.2f} … {max(values):.2f}")
+
+
+async def measure(stack: Stack, figures: Figures, repeats: int) -> None:
+    url, add = EmbeddedPostgres(stack.home).url, figures.add
     database = await asyncpg.connect(url)
-    short, chain, fanout = [await publish(stack, name) for name in ("short", "chain100", "fanout100")]
-    found: dict[str, list[float]] = {}
+    workflows = {name: await publish(stack, name) for name in WORKLOADS}
 
-    def add(name: str, value: float) -> None:
-        found.setdefault(name, []).append(round(value, 2))
+    async def load(label: str, name: str, runs: int) -> None:
+        before = cpu_seconds(stack)
+        add(f"{label}, runs/s", await throughput(stack, database, workflows[name], 32, runs))
+        for part, seconds in cpu_seconds(stack).items():
+            add(f"   {label[:2]} ms of {part}'s processor time a run", (seconds - before[part]) / runs * 1000)
 
-    await throughput(stack, database, short, 16, 200)
+    await throughput(stack, database, workflows["short"], 16, 200)
     for _ in range(repeats):
         add("reference: commits/s, 1 connection", await reference(url, 1, 2))
         add("reference: commits/s, 16 connections", await reference(url, 16, 2))
-        times = await sequential(stack, database, short, 200)
+        times = await sequential(stack, database, workflows["short"], 200)
         for percent in (50, 95, 99):
             add(f"a. 5 pure steps, sequential, p{percent} ms", times[int(len(times) * percent / 100)])
-        add("b. 5 pure steps, 32 clients, runs/s", await throughput(stack, database, short, 32, 3000))
-        add("c. 100-step chain, ms a step", statistics.median(await sequential(stack, database, chain, 20)) / 100)
-        add("d. 100 branches joined, ms", statistics.median(await sequential(stack, database, fanout, 20)))
+        await load("b. 5 pure steps, 32 clients", "short", 3000)
+        await load("c. 5 durable steps, 32 clients", "durable", 1000)
+        times = await sequential(stack, database, workflows["chain100"], 20)
+        add("d. 100-step chain, ms a step", statistics.median(times) / 100)
+        add(
+            "e. 100 branches joined, ms",
+            statistics.median(await sequential(stack, database, workflows["fanout100"], 20)),
+        )
+        other = stack.second_worker()
+        await asyncio.sleep(2)
+        add("f. as b, with two workers, runs/s", await throughput(stack, database, workflows["short"], 32, 3000))
+        other.send_signal(signal.SIGTERM)
+        other.wait(60)
         await database.close()
         stack.stop()
-        add("f. start to first completed run, s", await first_answer(stack, short))
+        add("g. start to first completed run, s", await first_answer(stack, workflows["short"]))
         await asyncio.sleep(5)
-        add("e. idle memory of own processes, MiB (PSS)", pss_mib(stack.own_pids()))
+        add("h. idle memory of own processes, MiB (PSS)", pss_mib(stack.own_pids()))
         database = await asyncpg.connect(url)
     await database.close()
-    return dict(sorted(found.items(), key=lambda item: (not item[0].startswith("reference"), item[0])))
+
+
+async def soak(stack: Stack, figures: Figures, runs: int) -> None:
+    """Memory of the API and the worker while ``runs`` runs go through them, in tenths."""
+    database = await asyncpg.connect(EmbeddedPostgres(stack.home).url)
+    workflow_id = await publish(stack, "short")
+    for tenth in range(11):
+        figures.add(f"memory of own processes after {runs * tenth // 10:,} runs, MiB (PSS)", pss_mib(stack.own_pids()))
+        if tenth < 10:
+            figures.add("runs/s", await throughput(stack, database, workflow_id, 32, runs // 10))
+    await database.close()
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--soak", type=int, default=0, metavar="RUNS", help="measure memory over so many runs instead")
     parser.add_argument("--json", type=Path, default=Path("bench.json"))
     options = parser.parse_args()
+    figures = Figures()
     with tempfile.TemporaryDirectory(prefix="stepwire-bench-") as folder:
         Path(folder).chmod(0o755)
         stack = Stack(Path(folder) / "home")
         try:
             stack.start()
             await stack.ready()
-            found = await measure(stack, options.repeats)
+            if options.soak:
+                await soak(stack, figures, options.soak)
+            else:
+                await measure(stack, figures, options.repeats)
         finally:
             stack.stop()
-    options.json.write_text(json.dumps({"cores": os.cpu_count(), "at": time.time(), "figures": found}, indent=2) + "\n")
-    print(f"\n{'':44} {'median':>9}   lowest … highest   ({os.cpu_count()} cores)")
-    for name, values in found.items():
-        print(f"{name:44} {statistics.median(values):9.2f}   {min(values):.2f} … {max(values):.2f}")
+    facts = {"cores": os.cpu_count(), "at": time.time(), "figures": figures.found}
+    options.json.write_text(json.dumps(facts, indent=2) + "\n")
+    figures.show()
 
 
 if __name__ == "__main__":

@@ -37,4 +37,13 @@ def fanout100() -> dict[str, Any]:
     return {"nodes": nodes, "edges": edges}
 
 
-WORKLOADS = {"short": short, "chain100": chain100, "fanout100": fanout100}
+def durable() -> dict[str, Any]:
+    nodes = [_node("a", "bench.note", value="{{ input.n + 1 }}")]
+    nodes += [
+        _node(name, "bench.note", value=f"{{{{ steps.{source}.output.value + 1 }}}}")
+        for source, name in zip("abcd", "bcde", strict=True)
+    ]
+    return {"nodes": nodes, "edges": [_edge(*pair) for pair in zip("abcd", "bcde", strict=True)]}
+
+
+WORKLOADS = {"short": short, "chain100": chain100, "fanout100": fanout100, "durable": durable}
