@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 from stepwire.definition.durations import seconds_of
 from stepwire.definition.expressions import Scope
@@ -125,9 +125,9 @@ def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
         data.wrong("/data/config", "The configuration is an object.")
         return Compiled({}, is_static=True)
     for error in _validator(spec.config).iter_errors(raw):
-        if not _may_be_expression(error.instance, error.absolute_path, spec.expressions):
-            path = "".join(f"/{pointer(key)}" for key in error.absolute_path)
-            data.wrong(f"/data/config{path}", error.message[:300].rstrip(".") + ".")
+        if not _may_be_expression(error.instance, error.instance_path, spec.expressions):
+            path = "".join(f"/{pointer(key)}" for key in error.instance_path)
+            data.wrong(f"/data/config{path}", _message(error)[:300].rstrip(".") + ".")
     if (fault := spec.check(raw)) is not None:
         data.wrong("/data/config", fault)
     compiled, issues = compile_value(raw, scope, spec.expressions)
@@ -135,6 +135,14 @@ def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
         msgspec.structs.replace(issue, node_id=data.node.id, path=f"/data/config{issue.path or ''}") for issue in issues
     )
     return compiled
+
+
+def _message(error: ValidationError) -> str:
+    """What is wrong, with all that it could be."""
+    options = getattr(error.kind, "options", None)
+    if not isinstance(options, list):
+        return str(error.message)
+    return f"{error.instance!r} is not one of {', '.join(map(str, options))}"
 
 
 def _may_be_expression(instance: Any, path: Any, bare: frozenset[str]) -> bool:
