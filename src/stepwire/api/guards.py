@@ -63,7 +63,7 @@ async def require_moderation(connection: ASGIConnection[Any, Any, Any, Any], han
         )
 
 
-def require_json(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def require_json(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Refuse a body that does not say that it is JSON: it would be read as JSON all the same."""
     if connection.scope.get("method") not in _WITH_BODY:
         return
