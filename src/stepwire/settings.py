@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     home: Path = Path(".stepwire")  # embedded servers' data, secrets made on first start
     database_url: str | None = None  # unset: embedded PostgreSQL
+    database_timeout_seconds: Annotated[float, Meta(ge=1, le=3600)] = 10.0  # of a statement; then it is lost
     redis_url: str | None = None  # unset: embedded Valkey
     supabase_url: str | None = None  # issuer and JWKS
     supabase_jwt_secret: str | None = None  # HS256

@@ -58,7 +58,9 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("The API needs DATABASE_URL and REDIS_URL; `stepwire serve` brings its own.")
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.database_url))
+        database = await stack.enter_async_context(
+            open_database(settings.database_url, timeout=settings.database_timeout_seconds)
+        )
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         registry = load_registry()
         waker = Waker(redis, open_queue(redis))
@@ -76,7 +78,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
             ),
             tickets=TicketService(database.pool, redis),
             stream=RunStream(database.pool, hub, workflows),
-            health=HealthService(database, redis, tasks),
+            health=HealthService(database, redis, tasks, intake),
             registry=registry,
             limiter=None if settings.rate is None else RateLimiter(redis, *settings.rate),
             verifier=verifier,

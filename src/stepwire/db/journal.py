@@ -107,6 +107,13 @@ WITH written AS (
 SELECT id, nudges FROM written
 """
 
+# Of a write that is repeated because its answer was lost: nobody else writes with this fence.
+_WRITTEN = """
+SELECT run.id, run.nudges FROM run
+JOIN unnest($1::uuid[], $2::int[], $3::int[]) AS u(id, fence, seq)
+    ON run.id = u.id AND run.fence = u.fence AND run.seq = u.seq
+"""
+
 _END_CHILDREN = """
 UPDATE run SET cancel_requested_at = coalesce(cancel_requested_at, now()), nudges = nudges + 1, wake_at = now()
 FROM unnest($1::uuid[], $2::text[]) AS step(run_id, step_id)
@@ -265,16 +272,36 @@ async def definition(pool: Pool, workflow_id: UUID) -> dict[str, Any] | None:
 
 
 async def append(pool: Pool, entries: Sequence[Entry]) -> Written:
-    """Write entries, at most one per run, in one transaction, and nudge the runs that wait for their end."""
+    """Write entries, at most one per run, in one transaction, and nudge the runs that wait for their end.
+
+    A repeat changes nothing and says the same, even after the runs' lease was given back, as long as nobody has claimed
+    them since.
+    """
     arguments = _append_arguments(entries)
     if not any(entry.parent_run_id or entry.cut_steps for entry in entries):
         records = await pool.fetch(_APPEND, *arguments)
-        return Written({record["id"]: record["nudges"] for record in records}, [])
+        return Written(await _with_earlier(pool, entries, records), [])
     async with pool.acquire() as connection, connection.transaction():
         records = await connection.fetch(_APPEND, *arguments)
-        nudges = {record["id"]: record["nudges"] for record in records}
+        nudges = await _with_earlier(connection, entries, records)
         nudged = await _tell_relatives(connection, [entry for entry in entries if entry.run_id in nudges])
         return Written(nudges, nudged)
+
+
+async def _with_earlier(
+    connection: "Pool | Connection", entries: Sequence[Entry], records: Sequence[Any]
+) -> dict[UUID, int]:
+    """Run id to nudges, of what was written now, or by the same write before."""
+    nudges = {record["id"]: record["nudges"] for record in records}
+    missing = [
+        (entry.run_id, entry.fence, entry.known_seq + len(entry.events))
+        for entry in entries
+        if entry.run_id not in nudges and entry.events
+    ]
+    if missing:
+        earlier = await connection.fetch(_WRITTEN, *_columns(missing, 3))
+        nudges |= {record["id"]: record["nudges"] for record in earlier}
+    return nudges
 
 
 async def _tell_relatives(connection: Connection, entries: Sequence[Entry]) -> list[UUID]:

@@ -44,15 +44,19 @@ INLINE_STEPS_AT_ONCE = 100  # then other runs have a turn
 
 Append = Callable[[Entry], Awaitable[int | None]]
 Announce = Callable[[UUID, Announcement], None]
+Hold = Callable[[ClaimedRun], Awaitable[None]]
 LookOutside = Callable[[UUID, Sequence[str], Sequence[str]], Awaitable[Outside]]
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What drivers work with. ``append`` says None where the lease is lost, else the run's nudges."""
+    """What drivers work with. ``append`` says None where the lease is lost, else the run's nudges; ``hold`` returns while
+    the run is this worker's, and raises LeaseLost else.
+    """
 
     executor: Executor
     append: Append
+    hold: Hold
     announce: Announce
     look_outside: LookOutside
     longest_run: timedelta
@@ -149,6 +153,8 @@ class Driver:
             await self._journal(before, events, rests)
         if rests:
             return True
+        if effects:  # the process may have been asleep since the journal was written
+            await self._hands.hold(self.run)
         for effect in effects:
             self._begin(effect)
         return False

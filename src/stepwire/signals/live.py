@@ -15,7 +15,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from stepwire.signals.connection import Lost
+from stepwire.signals.connection import Lost, next_message
 
 log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 256 << 10
@@ -132,7 +132,7 @@ class LiveHub:
             await pubsub.subscribe(*self._channels)
             self._pubsub = pubsub
             while True:
-                message = await pubsub.get_message(timeout=5)
+                message = await next_message(pubsub)
                 if message is not None:
                     self._hand_out(message)
                 elif not pubsub.channels:

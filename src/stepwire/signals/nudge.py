@@ -11,7 +11,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from stepwire.signals.connection import Lost
+from stepwire.signals.connection import Lost, next_message
 
 log = logging.getLogger(__name__)
 _CHANNEL = "stepwire:nudge"
@@ -33,8 +33,8 @@ async def hear_nudges(redis: Redis, nudge: Callable[[UUID], None]) -> None:
         try:
             await pubsub.subscribe(_CHANNEL)
             while True:
-                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
-                data: bytes = message["data"] if message is not None else b""
+                message = await next_message(pubsub)
+                data: bytes = message["data"] if message is not None and message["type"] == "message" else b""
                 for start in range(0, len(data), 16):
                     nudge(UUID(bytes=data[start : start + 16]))
         except Lost as error:
