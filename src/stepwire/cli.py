@@ -57,8 +57,10 @@ def api(settings: Settings, _: argparse.Namespace) -> int:
     from stepwire.embedded.parent import exit_with_parent
 
     may_begin = exit_with_parent(settings.parent_fd)
+    from stepwire.points import arm
     from stepwire.server import run_api
 
+    arm(settings.die_at)
     run_api(settings, may_begin.wait)
     return 0
 
@@ -71,9 +73,11 @@ def worker(settings: Settings, _: argparse.Namespace) -> int:
     import uvloop
 
     from stepwire.log import configure_logging
+    from stepwire.points import arm
     from stepwire.worker import run_worker
 
     configure_logging(settings)
+    arm(settings.die_at)
     may_begin.wait()
     uvloop.run(run_worker(settings))
     return 0

@@ -30,9 +30,10 @@ from stepwire.steps.registry import load_registry
 
 log = logging.getLogger(__name__)
 EVERY_SECOND = "* * * * * *"
-GRACE_SECONDS = 10
 DEQUEUE_SECONDS = ANSWER_SECONDS / 2  # how long to wait for a job before asking again: a dead connection looks the same
-END_SECONDS = 14  # then the worker ends hard: a thread that a step has left behind would keep it for ever
+LAST_SECONDS = (
+    4  # after the grace; then the worker ends hard: a thread that a step has left behind would keep it for ever
+)
 # A sweep that died with its worker keeps SAQ from starting the next one; SAQ's own sweep frees it after these.
 SWEEP_JOB_SECONDS, STUCK_JOB_SECONDS = 3, 2
 
@@ -75,7 +76,7 @@ async def run_worker(settings: Settings) -> None:
             longest_run_seconds=settings.max_run_seconds,
         )  # fmt: skip
         watchdog = Watchdog(settings.database_url, runner.held, settings.lease_seconds)
-        await _work(runner, create_worker(queue, runner, waker), watchdog, stopped)
+        await _work(runner, create_worker(queue, runner, waker), watchdog, stopped, settings.grace_seconds)
 
 
 def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker:
@@ -92,7 +93,9 @@ def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker
     return worker
 
 
-async def _work(runner: Runner, worker: QuietWorker, watchdog: Watchdog, stopped: asyncio.Event) -> None:
+async def _work(
+    runner: Runner, worker: QuietWorker, watchdog: Watchdog, stopped: asyncio.Event, grace_seconds: float
+) -> None:
     watching = asyncio.create_task(watchdog.run())
     running = asyncio.create_task(runner.run())
     listening = asyncio.create_task(worker.start())
@@ -100,9 +103,9 @@ async def _work(runner: Runner, worker: QuietWorker, watchdog: Watchdog, stopped
     log.info("Worker %s is ready", runner.worker)
     try:
         await asyncio.wait({running, listening, ending}, return_when=asyncio.FIRST_COMPLETED)
-        _end_by(END_SECONDS)
+        _end_by(grace_seconds + LAST_SECONDS)
         await worker.stop()
-        await runner.stop(GRACE_SECONDS)
+        await runner.stop(grace_seconds)
     finally:
         tasks = (running, listening, ending, watching)
         for task in tasks:

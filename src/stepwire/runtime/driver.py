@@ -22,6 +22,7 @@ from stepwire.engine.facts import (
     Abandoned,
     Answered,
     AnyFact,
+    AttemptWaits,
     Begin,
     CancelRequested,
     ChildEnded,
@@ -121,9 +122,10 @@ class Driver:
             taken += seen
         return [*taken, self._time_passed(at)]
 
-    async def _look(self) -> list[AnyFact]:
+    async def _look(self, *also_awaiting: str) -> list[AnyFact]:
         """What has happened outside; the engine passes over what it knows already."""
-        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), list(self.state.awaiting))
+        awaiting = [*self.state.awaiting, *also_awaiting]
+        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), awaiting)
         self._nudges = max(self._nudges, seen.nudges)
         at = now()
         if seen.is_cancel_requested:
@@ -144,6 +146,8 @@ class Driver:
         before = self.state
         events, effects = await self._settle(facts)
         rests = self._rests(effects)
+        if self.state.is_finished:  # whoever reads that it is over can rely on nothing being begun any more
+            self._cut_attempts()
         try:
             await self._journal(before, events, rests)
         except Refused as error:
@@ -260,16 +264,20 @@ class Driver:
         while not self._inbox.empty():
             reports.append(self._inbox.get_nowait())
         facts = [report for report in reports if report is not None]
-        if None in reports:
+        # A child run that an earlier attempt has started may be over, and nudges nobody any more.
+        begun = [fact.step_id for fact in facts if isinstance(fact, AttemptWaits) and fact.waits_for == "run"]
+        if begun or None in reports:
             self._is_nudged = False
-            facts += await self._look()
+            facts += await self._look(*begun)
         return facts
 
     async def _stop_attempts(self) -> None:
-        attempts = list(self._in_flight.values())
-        for attempt in attempts:
+        self._cut_attempts()
+        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+
+    def _cut_attempts(self) -> None:
+        for attempt in self._in_flight.values():
             attempt.cancel()
-        await asyncio.gather(*attempts, return_exceptions=True)
 
 
 def _not_before(due_at: datetime | None) -> datetime:

@@ -15,6 +15,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
+from stepwire.points import reach
 from stepwire.signals.connection import Lost, next_message
 
 log = logging.getLogger(__name__)
@@ -50,10 +51,12 @@ async def announce(redis: Redis, announcements: Iterable[tuple[UUID, Announcemen
         if len(message) > MAX_MESSAGE_BYTES:
             message = msgspec.json.encode(Announcement(announcement.first, announcement.last, announcement.is_final))
         pipeline.publish(channel(run_id), message)
+    reach("tell.before")
     try:
         await pipeline.execute()
     except Lost as error:
         log.warning("Announcements were lost, watchers read the journal instead: %s", error)
+    reach("tell.after")
 
 
 class Subscription:

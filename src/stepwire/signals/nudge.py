@@ -11,6 +11,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
+from stepwire.points import reach
 from stepwire.signals.connection import Lost, next_message
 
 log = logging.getLogger(__name__)
@@ -20,10 +21,12 @@ RECONNECT_SECONDS = 0.3
 
 async def announce_nudges(redis: Redis, run_ids: Sequence[UUID]) -> None:
     """Call after the commit of what happened."""
+    reach("nudge.before")
     try:
         await redis.publish(_CHANNEL, b"".join(run_id.bytes for run_id in run_ids))
     except Lost as error:
         log.warning("The workers were not told of what happened, they will see it themselves: %s", error)
+    reach("nudge.after")
 
 
 async def hear_nudges(redis: Redis, nudge: Callable[[UUID], None]) -> None:
