@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools run demo token test test-browser check lint fmt types imports coverage bench bench-lists migration clean
+.PHONY: help install tools run demo token test test-browser faults check lint fmt types imports coverage bench bench-lists migration clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -41,6 +41,9 @@ test-browser: tools ## use the API from Chromium: a generated client, and Swagge
 	@$(UV) sync --frozen --inexact --quiet --group browser --python $(PYTHON)
 	@tests/browser/install.sh $(BIN)/python
 	$(BIN)/python -m pytest tests/browser
+
+faults: tools ## kill processes at random under the load of 10,000 runs; make faults RUNS=500 SEED=7
+	STEPWIRE_FAULTS_RUNS=$(or $(RUNS),10000) STEPWIRE_FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults/test_points.py -k random
 
 check: lint types imports ## lint, types, who imports whom
 

@@ -96,7 +96,7 @@ def test_dying_at_random_under_load_costs_nothing(
     fleet = Fleet(services, tmp_path, apis=2, workers=2, number=3)
     request.addfinalizer(fleet.kill)
     load = Load(fleet.apis, world, SEED)
-    clients = threading.Thread(target=lambda: load.run(RUNS))
+    clients = threading.Thread(target=lambda: load.run(RUNS, clients=24 if RUNS > 1000 else 8))
     clients.start()
     while clients.is_alive():
         print(fleet.harass(chance, PLACES))
