@@ -43,7 +43,8 @@ class Ballast:
                     try:
                         os.write(file.fileno(), b"\0" * size)
                     except OSError as error:
-                        assert error.errno == errno.ENOSPC
+                        if error.errno != errno.ENOSPC:
+                            raise
                         break
 
     def drop(self) -> None:
