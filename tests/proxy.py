@@ -1,7 +1,6 @@
 """A TCP proxy that a test cuts, slows down or stops: what happens on the way between two that are both well."""
 
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -9,8 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 CHUNK = 1 << 16
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset, and nothing that was held back
-COMMIT = b"COMMIT;\0"
+Pair = tuple[socket.socket, socket.socket]  # to the client, to the server
 
 
 @dataclass
@@ -28,7 +26,8 @@ class Proxy:
     refusing: bool = False
     lose_answer_to: Callable[[bytes], bool] | None = None
     lost: int = 0
-    _pairs: set[tuple[socket.socket, socket.socket]] = field(default_factory=set)
+    _pairs: set[Pair] = field(default_factory=set)
+    _stranded: set[Pair] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -37,17 +36,12 @@ class Proxy:
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
-    @property
-    def connections(self) -> int:
-        return len(self._pairs)
-
     def cut(self) -> int:
-        """Break all connections with a reset, both ways; gives how many."""
+        """Break all connections, both ways; gives how many."""
         with self._lock:
-            pairs, self._pairs = self._pairs, set()
+            pairs = list(self._pairs)
         for pair in pairs:
-            for side in pair:
-                _reset(side)
+            _break(pair)
         return len(pairs)
 
     def refuse(self) -> None:
@@ -55,9 +49,14 @@ class Proxy:
         self.refusing = True
         self.cut()
 
+    def strand(self) -> None:
+        """Pass nothing on any more in the connections that there are; new ones are well."""
+        with self._lock:
+            self._stranded |= self._pairs
+
     def heal(self) -> None:
         """Pass everything on again. Connections from which something was swallowed break: TCP could not go on either."""
-        had_holes, self.swallowing = self.swallowing, False
+        had_holes, self.swallowing = self.swallowing or bool(self._stranded), False
         self.seconds, self.refusing, self.lose_answer_to = 0.0, False, None
         if had_holes:
             self.cut()
@@ -76,62 +75,66 @@ class Proxy:
             except OSError:
                 return
             if self.refusing:
-                _reset(client)
+                client.close()
                 continue
             try:
                 server = _connected(self.target)
             except OSError:  # it is being started again, say
-                _reset(client)
+                client.close()
                 continue
-            pair = (client, server)
-            with self._lock:
-                self._pairs.add(pair)
-            for give, take, is_question in ((client, server, True), (server, client, False)):
-                threading.Thread(target=self._pass_on, args=(give, take, is_question, pair), daemon=True).start()
+            threading.Thread(target=self._serve, args=((client, server),), daemon=True).start()
 
-    def _pass_on(
-        self, give: socket.socket, take: socket.socket, is_question: bool, pair: tuple[socket.socket, socket.socket]
-    ) -> None:
+    def _serve(self, pair: Pair) -> None:
+        client, server = pair
+        with self._lock:
+            self._pairs.add(pair)
+        answering = threading.Thread(target=self._pass_on, args=(pair, server, client, False), daemon=True)
+        answering.start()
+        self._pass_on(pair, client, server, True)
+        answering.join()
+        with self._lock:
+            self._pairs.discard(pair)
+            self._stranded.discard(pair)
+        for side in pair:
+            side.close()
+
+    def _pass_on(self, pair: Pair, give: socket.socket, take: socket.socket, is_question: bool) -> None:
         with suppress(OSError):
             while piece := give.recv(CHUNK):
                 if self.seconds and not is_question:
                     time.sleep(self.seconds)
-                if self.swallowing:
+                if self.swallowing or pair in self._stranded:
                     continue
                 if is_question and (lose := self.lose_answer_to) is not None and lose(piece):
-                    self._lose_answer(piece, pair)
-                    break
+                    self._lose_answer(pair, piece)
+                    return
                 take.sendall(piece)
-        if not self.swallowing:
-            self._end(pair)
+        if not self.swallowing and pair not in self._stranded:
+            _break(pair)
 
-    def _lose_answer(self, piece: bytes, pair: tuple[socket.socket, socket.socket]) -> None:
+    def _lose_answer(self, pair: Pair, piece: bytes) -> None:
         """Have the server do what is asked, and the client not know."""
         client, server = pair
-        _reset(client)
+        client.shutdown(socket.SHUT_RDWR)
         server.sendall(piece)
         server.shutdown(socket.SHUT_WR)  # it does what it has got, then sees the end
         self.lost += 1
-
-    def _end(self, pair: tuple[socket.socket, socket.socket]) -> None:
-        with self._lock:
-            self._pairs.discard(pair)
-        for side in pair:
-            with suppress(OSError):
-                side.shutdown(socket.SHUT_RDWR)
 
 
 def _connected(target: tuple[str, int] | str) -> socket.socket:
     if isinstance(target, tuple):
         return socket.create_connection(target, 10)
     server = socket.socket(socket.AF_UNIX)
-    server.connect(target)
+    try:
+        server.connect(target)
+    except OSError:
+        server.close()
+        raise
     return server
 
 
-def _reset(side: socket.socket) -> None:
-    with suppress(OSError):
-        if side.family == socket.AF_INET:
-            side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        side.shutdown(socket.SHUT_RDWR)
-    side.close()
+def _break(pair: Pair) -> None:
+    """Both threads see the end, and whoever ends last closes."""
+    for side in pair:
+        with suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)

@@ -32,6 +32,8 @@ class Served:
 
     def start(self) -> None:
         self.process = Process("serve", self.environment, self.log, prefix=self.prefix)
+        if self.prefix:  # its home may be on a file system that only it sees
+            self.home = Path(f"/proc/{self.process.popen.pid}/root{self.environment['STEPWIRE_HOME']}")
         until(self._has_answered, f"the API being ready; see {self.log}")
 
     def _has_answered(self) -> bool:

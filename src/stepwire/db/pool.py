@@ -33,9 +33,9 @@ def dsn(url: str) -> str:
 
 
 async def connect(url: str, timeout: float | None = None) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection whose statements may take ``timeout`` seconds each."""
+    """A connection; it may take ``timeout`` seconds to be made, and each of its statements too."""
     return await asyncpg.connect(
-        dsn(url), server_settings=_SERVER_SETTINGS, timeout=CONNECT_SECONDS, command_timeout=timeout
+        dsn(url), server_settings=_SERVER_SETTINGS, timeout=timeout or CONNECT_SECONDS, command_timeout=timeout
     )
 
 
@@ -80,7 +80,7 @@ async def open_pool(url: str, *, size: int = 10, timeout: float = 10.0) -> Async
         min_size=0,
         max_size=size,
         server_settings=_SERVER_SETTINGS,
-        timeout=CONNECT_SECONDS,
+        timeout=timeout,
         command_timeout=timeout,
     )
     await pool
