@@ -9,7 +9,9 @@ from stepwire.db.control import lock, take_up
 from stepwire.db.pool import Pool
 
 _KNOWN = """
-SELECT id, status, parent_attempt FROM run WHERE parent_run_id = $1 AND parent_step_id = $2
+SELECT id, parent_attempt,
+       CASE WHEN cancel_requested_at IS NULL OR completed_at IS NOT NULL THEN status ELSE 'cancelled' END AS status
+FROM run WHERE parent_run_id = $1 AND parent_step_id = $2
 ORDER BY created_at DESC, id DESC LIMIT 1
 """
 
@@ -31,7 +33,10 @@ SELECT id, 1, 'run.queued', $10, created_at FROM started RETURNING run_id
 
 
 class KnownChild(msgspec.Struct, frozen=True):
-    """The run that was started last for a step, and the attempt that it was started or taken up for."""
+    """The run that was started last for a step, and the attempt that it was started or taken up for.
+
+    One that is about to be cancelled counts as that.
+    """
 
     id: UUID
     status: str

@@ -3,6 +3,7 @@
 ``{{`` opens an expression, which ends at the ``}}`` that closes it as CEL reads it; ``{{{{`` is a literal ``{{``.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 
 from stepwire.definition.cel_messages import Fault
 from stepwire.definition.cel_tokens import closing
-from stepwire.definition.expressions import Expression, Scope, Variables, compile_expression
+from stepwire.definition.expressions import Expression, ExpressionFailed, Scope, Variables, compile_expression
 from stepwire.definition.secrets import MASK
 from stepwire.errors import Issue
 
@@ -19,6 +20,12 @@ _OPEN, _ESCAPED_OPEN = "{{", "{{{{"
 _UNCLOSED = "The expression is not closed: }} is missing."
 
 Part = str | Expression
+
+
+class InputTooLarge(ExpressionFailed):
+    """The values of a configuration's expressions are too large together."""
+
+    kind, title = "input-too-large", "A step is given too much"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +58,13 @@ class Compiled:
     secrets: frozenset[str] = frozenset()
     masked: "Compiled | None" = None
 
-    def evaluate(self, variables: Variables) -> Any:
+    def evaluate(self, variables: Variables, max_bytes: int = sys.maxsize) -> Any:
         """The configuration with every expression replaced by its value.
 
         Raises:
-            ExpressionFailed: as `Expression.evaluate`.
+            ExpressionFailed: as `Expression.evaluate`; `InputTooLarge`: the values have more than ``max_bytes``.
         """
-        return self.value if self.is_static else _evaluate(self.value, variables)
+        return self.value if self.is_static else _Evaluation(variables, max_bytes).of(self.value)
 
 
 def compile_value(value: Any, scope: Scope, bare: frozenset[str] = frozenset()) -> tuple[Compiled, list[Issue]]:
@@ -148,16 +155,36 @@ def _shifted(compiled: Expression | tuple[Fault, ...], offset: int) -> Expressio
     return tuple(fault._replace(column=fault.column + offset) for fault in compiled)
 
 
-def _evaluate(value: Any, variables: Variables) -> Any:
-    match value:
-        case Template():
-            return value.evaluate(variables)
-        case list():
-            return [_evaluate(item, variables) for item in value]
-        case dict():
-            return {key: _evaluate(item, variables) for key, item in value.items()}
-        case _:
-            return value
+class _Evaluation:
+    """Fills in one configuration. Without a budget, a thousand mentions of one large output would be a thousand of it."""
+
+    def __init__(self, variables: Variables, max_bytes: int) -> None:
+        self._variables = variables
+        self._max_bytes = self._left = max_bytes
+
+    def of(self, value: Any) -> Any:
+        match value:
+            case Template():
+                return self._within_budget(value.evaluate(self._variables))
+            case list():
+                return [self.of(item) for item in value]
+            case dict():
+                return {key: self.of(item) for key, item in value.items()}
+            case _:
+                return value
+
+    def _within_budget(self, value: Any) -> Any:
+        match value:
+            case str():
+                self._left -= len(value)
+            case list() | dict():
+                self._left -= len(msgspec.json.encode(value))
+            case _:
+                pass
+        if self._left < 0:
+            limit = f"{self._max_bytes:,}"
+            raise InputTooLarge(f"What the step is given has more than {limit} bytes, which is the limit.")
+        return value
 
 
 def _has_template(value: Any) -> bool:
