@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo token test test-browser check lint fmt types imports coverage bench bench-lists migration clean
+.PHONY: help install run demo token test test-browser histories check lint fmt types imports coverage bench bench-lists migration clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -35,6 +35,9 @@ test-browser: install ## use the API from Chromium: a generated client, and Swag
 	@$(UV) sync --frozen --inexact --quiet --group browser --python $(PYTHON)
 	@tests/browser/install.sh $(BIN)/python
 	$(BIN)/python -m pytest tests/browser
+
+histories: install ## record what runs of this version leave in the database, for later versions to read
+	$(BIN)/python tests/histories/record.py
 
 check: lint types imports ## lint, types, who imports whom
 

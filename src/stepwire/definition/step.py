@@ -74,6 +74,15 @@ def _validator(config: type[msgspec.Struct]) -> Draft202012Validator:
     return Draft202012Validator(config_schema(config))
 
 
+@lru_cache(maxsize=256)
+def _texts(config: type[msgspec.Struct]) -> frozenset[str]:
+    """The places of a configuration that take nothing but text."""
+    properties = config_schema(config).get("properties", {})
+    return frozenset(
+        f"/{name}" for name, each in properties.items() if each.get("type") == "string" and "enum" not in each
+    )
+
+
 class _Data:
     """A node's ``data``, read key by key, collecting what is wrong."""
 
@@ -141,7 +150,7 @@ def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
             templates[tuple(error.absolute_path)] = _types(error.schema)
     if (fault := spec.check(raw)) is not None:
         data.wrong("/data/config", fault)
-    compiled, issues = compile_value(raw, scope, spec.expressions)
+    compiled, issues = compile_value(raw, scope, spec.expressions, _texts(spec.config))
     data.issues.extend(
         msgspec.structs.replace(issue, node_id=data.node.id, path=f"/data/config{issue.path or ''}") for issue in issues
     )

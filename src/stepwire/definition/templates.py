@@ -30,12 +30,16 @@ class InputTooLarge(ExpressionFailed):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A string that holds expressions; one that is nothing but one expression keeps the expression's type."""
+    """A string that holds expressions; one that is nothing but one expression keeps the expression's type.
+
+    ``is_text``: the place takes nothing but text, so a number is written out there.
+    """
 
     parts: tuple[Part, ...]
+    is_text: bool = False
 
     def evaluate(self, variables: Variables) -> Any:
-        if len(self.parts) == 1 and isinstance(self.parts[0], Expression):
+        if len(self.parts) == 1 and isinstance(self.parts[0], Expression) and not self.is_text:
             return self.parts[0].evaluate(variables)
         return "".join(
             part if isinstance(part, str) else _as_text(part.evaluate(variables)) for part in self.parts
@@ -43,7 +47,8 @@ class Template:
 
     def masked(self) -> "Template":
         """The same without its secrets: every expression that names one is a mask."""
-        return Template(tuple(MASK if isinstance(part, Expression) and part.secrets else part for part in self.parts))
+        parts = (MASK if isinstance(part, Expression) and part.secrets else part for part in self.parts)
+        return Template(tuple(parts), self.is_text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +72,15 @@ class Compiled:
         return self.value if self.is_static else _Evaluation(variables, max_bytes).of(self.value)
 
 
-def compile_value(value: Any, scope: Scope, bare: frozenset[str] = frozenset()) -> tuple[Compiled, list[Issue]]:
+def compile_value(
+    value: Any, scope: Scope, bare: frozenset[str] = frozenset(), texts: frozenset[str] = frozenset()
+) -> tuple[Compiled, list[Issue]]:
     """Compile every string in a JSON value, saying all that is wrong, each with its JSON pointer and column.
 
-    ``bare`` names the places (JSON pointers, ``*`` for any index) where a string without braces is an expression too.
+    ``bare`` names the places (JSON pointers, ``*`` for any index) where a string without braces is an expression too,
+    ``texts`` those that take nothing but text.
     """
-    compiler = _Compiler(scope, bare)
+    compiler = _Compiler(scope, bare, texts)
     compiled = compiler.compile(value, "", "")
     secrets = frozenset().union(*(part.secrets for part in _expressions(compiled)))
     masked = Compiled(_masked(compiled), is_static=False) if secrets else None
@@ -93,10 +101,11 @@ def pointer(key: object) -> str:
 class _Compiler:
     """Goes through one configuration, collecting what is wrong. ``pattern`` is the path with ``*`` for any index."""
 
-    def __init__(self, scope: Scope, bare: frozenset[str]) -> None:
+    def __init__(self, scope: Scope, bare: frozenset[str], texts: frozenset[str]) -> None:
         self.issues: list[Issue] = []
         self._scope = scope
         self._bare = bare
+        self._texts = texts
 
     def compile(self, value: Any, path: str, pattern: str) -> Any:
         match value:
@@ -121,7 +130,9 @@ class _Compiler:
             Issue(code=fault.code, message=fault.message, path=path, column=fault.column) for fault in faults
         )
         sound = tuple(part for part in parts if not isinstance(part, tuple))
-        return Template(sound) if any(isinstance(part, Expression) for part in sound) else "".join(map(str, sound))
+        if any(isinstance(part, Expression) for part in sound):
+            return Template(sound, is_text=pattern in self._texts)
+        return "".join(map(str, sound))
 
 
 def _parts(text: str, scope: Scope) -> Iterator[Part | tuple[Fault, ...]]:
