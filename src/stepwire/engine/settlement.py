@@ -1,6 +1,7 @@
 """How steps settle: which are decided next, what a failure leads to, and what is cut off when something ends early."""
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -114,7 +115,7 @@ def cancel_all(plan: Plan, state: RunState, cause: Event | Fact) -> Iterator[Ste
     """Every step that has not settled, those of the state included whose plan is gone."""
     yield from cancel_in(plan, state, "", cause)
     if not plan.steps:
-        for path, step in state.steps.items():
+        for path, step in sorted(state.steps.items(), key=itemgetter(0)):
             if step.status not in SETTLED:
                 yield StepCancelled(at=cause.at, step_id=path)
 

@@ -122,10 +122,10 @@ def decide(plan: Plan, state: RunState, fact: AnyFact) -> Sequence[AnyEvent]:
         case TakenUp():
             return [*_begin(plan, state, fact), *_decide_again(plan, state, "", fact)]
         case TimePassed(at=at):
-            due = [path for path, due_at in state.due.items() if due_at <= at]
+            due = sorted(path for path, due_at in state.due.items() if due_at <= at)  # the map's own order is chance
             return [_when_due(plan, state, path, fact) for path in due]
         case WorkerLost():
-            return [event for path in state.steps for event in _lose(plan, state, path, fact)]
+            return [event for path in sorted(state.steps) for event in _lose(plan, state, path, fact)]
         case CancelRequested(at=at):
             return [*cancel_all(plan, state, fact), RunCancelled(at=at)]
         case Expired(at=at, seconds=seconds):
