@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools run demo token test test-browser faults check lint fmt types imports coverage bench bench-lists migration clean
+.PHONY: help install tools run demo token test test-browser faults histories check lint fmt types imports coverage bench bench-lists migration clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -44,6 +44,9 @@ test-browser: tools ## use the API from Chromium: a generated client, and Swagge
 
 faults: tools ## kill processes at random under the load of 10,000 runs; make faults RUNS=500 SEED=7
 	STEPWIRE_FAULTS_RUNS=$(or $(RUNS),10000) STEPWIRE_FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults/test_points.py -k random
+
+histories: tools ## record what runs of this version leave in the database, for later versions to read
+	$(BIN)/python tests/histories/record.py
 
 check: lint types imports ## lint, types, who imports whom
 

@@ -68,12 +68,13 @@ async def run_worker(settings: Settings) -> None:
         waker = Waker(redis, queue)
         executor = Executor(
             registry, http, Children(pool, waker), SecretReader(pool, keyring),
-            max_output_bytes=settings.max_output_bytes, timeout_seconds=settings.step_timeout_seconds,
+            max_output_bytes=settings.max_output_bytes, max_context_bytes=settings.max_context_bytes,
+            timeout_seconds=settings.step_timeout_seconds,
         )  # fmt: skip
         runner = Runner(
             pool, redis, waker, Plans(pool, registry), executor,
             slots=settings.worker_slots, lease_seconds=settings.lease_seconds,
-            longest_run_seconds=settings.max_run_seconds,
+            longest_run_seconds=settings.max_run_seconds, max_context_bytes=settings.max_context_bytes,
         )  # fmt: skip
         watchdog = Watchdog(settings.database_url, runner.held, settings.lease_seconds)
         await _work(runner, create_worker(queue, runner, waker), watchdog, stopped, settings.grace_seconds)

@@ -73,6 +73,14 @@ def test_the_same_answer_again_changes_nothing_and_another_one_is_refused(server
     assert server.events(run_id) == before
 
 
+@pytest.mark.parametrize(("again", "status"), [(1.0, 200), (True, 409), ("1", 409)])
+def test_an_answer_is_the_same_when_it_is_as_json(server: Api, again: Any, status: int) -> None:
+    run_id = paused(server, chain(node("ask", "core.approval")))
+
+    assert resume(server, run_id, {"n": 1}).status_code == 202
+    assert resume(server, run_id, {"n": again}).status_code == status
+
+
 def test_of_many_answers_at_once_one_counts(server: Api) -> None:
     raw = chain(node("ask", "core.approval", {"message": "?"}))
     run_id = paused(server, raw)

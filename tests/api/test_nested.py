@@ -185,6 +185,23 @@ def test_a_child_that_fails_fails_its_parent_and_is_taken_up_again_with_it(serve
     assert server.http.get("/api/v1/runs", params={"workflow_id": child_id}).json()["total"] == 1
 
 
+def test_a_child_that_was_taken_up_by_itself_is_done_when_its_parent_is_taken_up(
+    server: Api, recorder: Recorder
+) -> None:
+    recorder.answers = [(500, {}, {})]
+    child_id = server.publish(chain(node("call", "http.request", {"url": recorder.url})))
+    run = server.execute(calling(child_id), {"n": 7})
+    child = run["error"]["details"]["run_id"]
+    server.http.post(f"/api/v1/runs/{child}/retry")
+    assert server.finished(child)["status"] == "completed"
+
+    server.http.post(f"/api/v1/runs/{run['id']}/retry")
+    ended = server.finished(run["id"])
+
+    assert ended["output"]["after"]["got"]["call"]["status"] == 200
+    assert len(recorder.requests) == 2
+
+
 def test_cancelling_a_run_cancels_the_runs_that_it_waits_for(server: Api, recorder: Recorder) -> None:
     recorder.hold()
     grandchild = server.publish(chain(node("call", "http.request", {"url": recorder.url})))

@@ -372,6 +372,7 @@ async def attempt(pool: Pool, keyring: Keyring | None, owner: UUID, does: str) -
             Children(pool, None),
             SecretReader(pool, keyring),
             max_output_bytes=1 << 20,
+            max_context_bytes=16 << 20,
             timeout_seconds=60,
         )
         prepared = executor.begin(run, plan, RunState(), "a", 1)

@@ -105,6 +105,21 @@ def issues(raw: dict[str, Any]) -> list[tuple[str, str | None, str | None, str |
             definition([node("a", LOG) | {"parentId": "gone"}]),
             [("unknown-parent", "a", None, None, None)],
         ),
+        (definition([node("a", LOG, timeout="PT0S")]), [("bad-config", "a", None, "/data/timeout", None)]),
+        (
+            definition([node("a", "core.switch", {"cases": [{"handle": "error", "equals": 1}]})]),
+            [("bad-config", "a", None, "/data/config", None)],
+        ),
+        (
+            definition(
+                [node("m", "core.map", {"items": [1]}, retry={"max_attempts": 2}), node("a") | {"parentId": "m"}]
+            ),
+            [("bad-config", "m", None, "/data/retry", None)],
+        ),
+        (
+            definition([node("m", "core.map", {"items": [1] * 10_001}), node("a") | {"parentId": "m"}]),
+            [("bad-config", "m", None, "/data/config", None)],
+        ),
     ],
 )
 def test_a_fault_is_said_at_its_place(raw: dict[str, Any], expected: list[Any]) -> None:
@@ -274,6 +289,38 @@ def test_every_fault_of_a_retry_is_said() -> None:
 @pytest.mark.parametrize("timeout", [10**400, "PT٣S", "P", "pt5s", "5", True, [], {}, -1, "PT" + "9" * 400 + "S"])
 def test_a_timeout_that_is_none_is_said(timeout: Any) -> None:
     assert issues(definition([node("a", LOG, timeout=timeout)])) == [("bad-config", "a", None, "/data/timeout", None)]
+
+
+@pytest.mark.parametrize(
+    ("step_type", "config", "place"),
+    [
+        ("core.condition", {"expression": "1 + 1"}, "/expression"),
+        ("core.condition", {"expression": "is {{ true }}"}, "/expression"),
+        ("core.switch", {"cases": [{"handle": "a", "when": "{{ 'yes' }}"}]}, "/cases/0/when"),
+        ("webhook.respond", {"status": "{{ [200] }}"}, "/status"),
+        ("core.workflow", {"workflow_id": "{{ input.id }}", "input": "{{ null }}"}, "/input"),
+        ("http.request", {"url": "https://example.com", "timeout": "{{ {'a': 1} }}"}, "/timeout"),
+    ],
+)
+def test_an_expression_whose_type_is_known_not_to_fit_is_said(step_type: str, config: Any, place: str) -> None:
+    raw = definition([node("a", step_type, config)])
+
+    assert issues(raw) == [("expression-type", "a", None, f"/data/config{place}", None)]
+
+
+@pytest.mark.parametrize(
+    ("step_type", "config"),
+    [
+        ("core.condition", {"expression": "input.a"}),
+        ("core.condition", {"expression": "{{ input.a > 1.0 }}"}),
+        ("webhook.respond", {"status": "{{ 100.0 * 2.0 }}"}),
+        ("webhook.respond", {"status": "{{ 200 }}", "body": "{{ [1] }}"}),
+        ("http.request", {"url": "{{ 'https://' + input.host }}", "timeout": "{{ duration('5s') }}"}),
+        ("core.delay", {"until": "{{ timestamp('2030-01-01T00:00:00Z') }}"}),
+    ],
+)
+def test_an_expression_whose_type_may_fit_is_not_complained_of(step_type: str, config: Any) -> None:
+    assert issues(definition([node("a", step_type, config)])) == []
 
 
 EDITOR_NODE = {

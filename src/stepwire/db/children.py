@@ -10,7 +10,9 @@ from stepwire.db.pool import Pool
 from stepwire.points import reach
 
 _KNOWN = """
-SELECT id, status, parent_attempt FROM run WHERE parent_run_id = $1 AND parent_step_id = $2
+SELECT id, parent_attempt,
+       CASE WHEN cancel_requested_at IS NULL OR completed_at IS NOT NULL THEN status ELSE 'cancelled' END AS status
+FROM run WHERE parent_run_id = $1 AND parent_step_id = $2
 ORDER BY created_at DESC, id DESC LIMIT 1
 """
 
@@ -32,7 +34,10 @@ SELECT id, 1, 'run.queued', $10, created_at FROM started RETURNING run_id
 
 
 class KnownChild(msgspec.Struct, frozen=True):
-    """The run that was started last for a step, and the attempt that it was started or taken up for."""
+    """The run that was started last for a step, and the attempt that it was started or taken up for.
+
+    One that is about to be cancelled counts as that.
+    """
 
     id: UUID
     status: str
@@ -94,3 +99,8 @@ async def take_child_up(pool: Pool, owner: UUID, run_id: UUID, parent_attempt: i
         run = await lock(connection, owner, run_id)
         if run is not None and run.status == "failed":
             await take_up(connection, run_id, run, parent_attempt)
+
+
+async def nudge(pool: Pool, run_id: UUID) -> None:
+    """Have a run's driver look at what has happened outside of it."""
+    await pool.execute("UPDATE run SET nudges = nudges + 1, wake_at = now() WHERE id = $1", run_id)

@@ -7,11 +7,11 @@ import msgspec
 from jsonschema_rs import Draft202012Validator, ValidationError
 
 from stepwire.definition.durations import seconds_of
-from stepwire.definition.expressions import Scope
+from stepwire.definition.expressions import Expression, Scope
 from stepwire.definition.graph import Node
 from stepwire.definition.nearest import did_you_mean
 from stepwire.definition.plan import NO_RETRY, Catalog, Link, RetryPolicy, Step, StepSpec
-from stepwire.definition.templates import Compiled, compile_value, has_expression, pointer
+from stepwire.definition.templates import Compiled, Template, compile_value, has_expression, pointer
 from stepwire.errors import Issue
 
 _ON_ERROR = ("fail", "continue")
@@ -38,8 +38,8 @@ def compile_step(
         type=spec.type,
         kind=spec.kind,
         config=config,
-        retry=data.retry(),
-        timeout=data.duration("timeout"),
+        retry=data.retry(spec),
+        timeout=data.timeout(),
         on_error=data.choice("on_error", _ON_ERROR),
         join=data.choice("join", _JOIN),
         incoming=incoming,
@@ -74,6 +74,15 @@ def _validator(config: type[msgspec.Struct]) -> Draft202012Validator:
     return Draft202012Validator(config_schema(config))
 
 
+@lru_cache(maxsize=256)
+def _texts(config: type[msgspec.Struct]) -> frozenset[str]:
+    """The places of a configuration that take nothing but text."""
+    properties = config_schema(config).get("properties", {})
+    return frozenset(
+        f"/{name}" for name, each in properties.items() if each.get("type") == "string" and "enum" not in each
+    )
+
+
 class _Data:
     """A node's ``data``, read key by key, collecting what is wrong."""
 
@@ -84,15 +93,18 @@ class _Data:
     def wrong(self, path: str, message: str, code: str = "bad-config") -> None:
         self.issues.append(Issue(code=code, message=message, node_id=self.node.id, path=path))
 
-    def duration(self, key: str) -> float | None:
-        value = self.node.settings.get(key)
+    def timeout(self) -> float | None:
+        value = self.node.settings.get("timeout")
         if value is None:
             return None
         try:
-            return seconds_of(value)
+            seconds = seconds_of(value)
         except ValueError as error:
-            self.wrong(f"/data/{key}", str(error))
+            self.wrong("/data/timeout", str(error))
             return None
+        if seconds == 0:
+            self.wrong("/data/timeout", "A timeout is longer than 0 seconds; leave it out for none.")
+        return seconds
 
     def choice(self, key: str, choices: tuple[str, str]) -> Any:
         value = self.node.settings.get(key)
@@ -100,7 +112,7 @@ class _Data:
             self.wrong(f"/data/{key}", f"{key} is one of {', '.join(choices)}.")
         return value if value in choices else choices[0]
 
-    def retry(self) -> RetryPolicy:
+    def retry(self, spec: StepSpec) -> RetryPolicy:
         raw = self.node.settings.get("retry")
         if raw is None:
             return NO_RETRY
@@ -114,7 +126,12 @@ class _Data:
                 msgspec.convert({key: values[key]}, RetryPolicy)
             except ValueError as error:
                 self.wrong(f"/data/retry/{pointer(key)}", str(error).partition(" - at `$")[0].rstrip(".") + ".")
-        return NO_RETRY if self.issues else msgspec.convert(values, RetryPolicy)
+        if self.issues:
+            return NO_RETRY
+        policy = msgspec.convert(values, RetryPolicy)
+        if spec.is_container and policy.max_attempts > 1:
+            self.wrong("/data/retry", "A container is not tried again as a whole; give the steps in it a retry.")
+        return policy
 
 
 def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
@@ -124,16 +141,26 @@ def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
     if not isinstance(raw, dict):
         data.wrong("/data/config", "The configuration is an object.")
         return Compiled({}, is_static=True)
+    templates: dict[tuple[str | int, ...], set[str]] = {}
     for error in _validator(spec.config).iter_errors(raw):
         if not _may_be_expression(error.instance, error.instance_path, spec.expressions):
             path = "".join(f"/{pointer(key)}" for key in error.instance_path)
             data.wrong(f"/data/config{path}", _message(error)[:300].rstrip(".") + ".")
+        else:
+            templates[tuple(error.instance_path)] = _types(error)
     if (fault := spec.check(raw)) is not None:
         data.wrong("/data/config", fault)
-    compiled, issues = compile_value(raw, scope, spec.expressions)
+    compiled, issues = compile_value(raw, scope, spec.expressions, _texts(spec.config))
     data.issues.extend(
         msgspec.structs.replace(issue, node_id=data.node.id, path=f"/data/config{issue.path or ''}") for issue in issues
     )
+    for where, wanted in templates.items():
+        if (given := _type_at(compiled.value, where)) is not None and wanted and given not in wanted:
+            path = "".join(f"/{pointer(key)}" for key in where)
+            message = f"The expression gives {_SPOKEN[given]}; {' or '.join(_SPOKEN[each] for each in sorted(wanted))} is wanted."
+            data.issues.append(
+                Issue(code="expression-type", message=message, node_id=data.node.id, path=f"/data/config{path}")
+            )
     return compiled
 
 
@@ -143,6 +170,39 @@ def _message(error: ValidationError) -> str:
     if not isinstance(options, list):
         return str(error.message)
     return f"{error.instance!r} is not one of {', '.join(map(str, options))}"
+
+
+_SPOKEN = {
+    "array": "a list", "boolean": "true or false", "integer": "an integer", "null": "null", "number": "a number",
+    "object": "an object", "string": "a string",
+}  # fmt: skip
+_JSON_TYPES = {
+    "BOOL": "boolean", "INT": "integer", "UINT": "integer", "DOUBLE": "number", "STRING": "string", "BYTES": "string",
+    "TIMESTAMP": "string", "DURATION": "string", "LIST": "array", "MAP": "object", "NULL": "null",
+}  # fmt: skip
+
+
+def _types(error: ValidationError) -> set[str]:
+    """The JSON types that would do; none where that is not all that is wrong. Any number may turn out to be an integer."""
+    wanted: set[str] = set()
+    for alternative in getattr(error.kind, "context", None) or [[error]]:
+        types = {name for each in alternative for name in getattr(each.kind, "types", ())}
+        if not types:
+            return set()
+        wanted |= types
+    return wanted | ({"integer", "number"} if wanted & {"integer", "number"} else set())
+
+
+def _type_at(value: Any, where: tuple[str | int, ...]) -> str | None:
+    """The JSON type of what a template in a compiled configuration will give, where that is known."""
+    for key in where:
+        value = value[key]
+    if not isinstance(value, Template):
+        return None
+    if len(value.parts) > 1:
+        return "string"
+    only = value.parts[0]
+    return _JSON_TYPES.get(only.returns.partition("<")[0]) if isinstance(only, Expression) else None
 
 
 def _may_be_expression(instance: Any, path: Any, bare: frozenset[str]) -> bool:

@@ -3,6 +3,7 @@
 ``{{`` opens an expression, which ends at the ``}}`` that closes it as CEL reads it; ``{{{{`` is a literal ``{{``.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 
 from stepwire.definition.cel_messages import Fault
 from stepwire.definition.cel_tokens import closing
-from stepwire.definition.expressions import Expression, Scope, Variables, compile_expression
+from stepwire.definition.expressions import Expression, ExpressionFailed, Scope, Variables, compile_expression
 from stepwire.definition.secrets import MASK
 from stepwire.errors import Issue
 
@@ -21,14 +22,24 @@ _UNCLOSED = "The expression is not closed: }} is missing."
 Part = str | Expression
 
 
+class InputTooLarge(ExpressionFailed):
+    """The values of a configuration's expressions are too large together."""
+
+    kind, title = "input-too-large", "A step is given too much"
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A string that holds expressions; one that is nothing but one expression keeps the expression's type."""
+    """A string that holds expressions; one that is nothing but one expression keeps the expression's type.
+
+    ``is_text``: the place takes nothing but text, so a number is written out there.
+    """
 
     parts: tuple[Part, ...]
+    is_text: bool = False
 
     def evaluate(self, variables: Variables) -> Any:
-        if len(self.parts) == 1 and isinstance(self.parts[0], Expression):
+        if len(self.parts) == 1 and isinstance(self.parts[0], Expression) and not self.is_text:
             return self.parts[0].evaluate(variables)
         return "".join(
             part if isinstance(part, str) else _as_text(part.evaluate(variables)) for part in self.parts
@@ -36,7 +47,8 @@ class Template:
 
     def masked(self) -> "Template":
         """The same without its secrets: every expression that names one is a mask."""
-        return Template(tuple(MASK if isinstance(part, Expression) and part.secrets else part for part in self.parts))
+        parts = (MASK if isinstance(part, Expression) and part.secrets else part for part in self.parts)
+        return Template(tuple(parts), self.is_text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +63,24 @@ class Compiled:
     secrets: frozenset[str] = frozenset()
     masked: "Compiled | None" = None
 
-    def evaluate(self, variables: Variables) -> Any:
+    def evaluate(self, variables: Variables, max_bytes: int = sys.maxsize) -> Any:
         """The configuration with every expression replaced by its value.
 
         Raises:
-            ExpressionFailed: as `Expression.evaluate`.
+            ExpressionFailed: as `Expression.evaluate`; `InputTooLarge`: the values have more than ``max_bytes``.
         """
-        return self.value if self.is_static else _evaluate(self.value, variables)
+        return self.value if self.is_static else _Evaluation(variables, max_bytes).of(self.value)
 
 
-def compile_value(value: Any, scope: Scope, bare: frozenset[str] = frozenset()) -> tuple[Compiled, list[Issue]]:
+def compile_value(
+    value: Any, scope: Scope, bare: frozenset[str] = frozenset(), texts: frozenset[str] = frozenset()
+) -> tuple[Compiled, list[Issue]]:
     """Compile every string in a JSON value, saying all that is wrong, each with its JSON pointer and column.
 
-    ``bare`` names the places (JSON pointers, ``*`` for any index) where a string without braces is an expression too.
+    ``bare`` names the places (JSON pointers, ``*`` for any index) where a string without braces is an expression too,
+    ``texts`` those that take nothing but text.
     """
-    compiler = _Compiler(scope, bare)
+    compiler = _Compiler(scope, bare, texts)
     compiled = compiler.compile(value, "", "")
     secrets = frozenset().union(*(part.secrets for part in _expressions(compiled)))
     masked = Compiled(_masked(compiled), is_static=False) if secrets else None
@@ -86,10 +101,11 @@ def pointer(key: object) -> str:
 class _Compiler:
     """Goes through one configuration, collecting what is wrong. ``pattern`` is the path with ``*`` for any index."""
 
-    def __init__(self, scope: Scope, bare: frozenset[str]) -> None:
+    def __init__(self, scope: Scope, bare: frozenset[str], texts: frozenset[str]) -> None:
         self.issues: list[Issue] = []
         self._scope = scope
         self._bare = bare
+        self._texts = texts
 
     def compile(self, value: Any, path: str, pattern: str) -> Any:
         match value:
@@ -114,7 +130,9 @@ class _Compiler:
             Issue(code=fault.code, message=fault.message, path=path, column=fault.column) for fault in faults
         )
         sound = tuple(part for part in parts if not isinstance(part, tuple))
-        return Template(sound) if any(isinstance(part, Expression) for part in sound) else "".join(map(str, sound))
+        if any(isinstance(part, Expression) for part in sound):
+            return Template(sound, is_text=pattern in self._texts)
+        return "".join(map(str, sound))
 
 
 def _parts(text: str, scope: Scope) -> Iterator[Part | tuple[Fault, ...]]:
@@ -148,16 +166,36 @@ def _shifted(compiled: Expression | tuple[Fault, ...], offset: int) -> Expressio
     return tuple(fault._replace(column=fault.column + offset) for fault in compiled)
 
 
-def _evaluate(value: Any, variables: Variables) -> Any:
-    match value:
-        case Template():
-            return value.evaluate(variables)
-        case list():
-            return [_evaluate(item, variables) for item in value]
-        case dict():
-            return {key: _evaluate(item, variables) for key, item in value.items()}
-        case _:
-            return value
+class _Evaluation:
+    """Fills in one configuration. Without a budget, a thousand mentions of one large output would be a thousand of it."""
+
+    def __init__(self, variables: Variables, max_bytes: int) -> None:
+        self._variables = variables
+        self._max_bytes = self._left = max_bytes
+
+    def of(self, value: Any) -> Any:
+        match value:
+            case Template():
+                return self._within_budget(value.evaluate(self._variables))
+            case list():
+                return [self.of(item) for item in value]
+            case dict():
+                return {key: self.of(item) for key, item in value.items()}
+            case _:
+                return value
+
+    def _within_budget(self, value: Any) -> Any:
+        match value:
+            case str():
+                self._left -= len(value)
+            case list() | dict():
+                self._left -= len(msgspec.json.encode(value))
+            case _:
+                pass
+        if self._left < 0:
+            limit = f"{self._max_bytes:,}"
+            raise InputTooLarge(f"What the step is given has more than {limit} bytes, which is the limit.")
+        return value
 
 
 def _has_template(value: Any) -> bool:

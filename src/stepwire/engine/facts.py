@@ -96,7 +96,9 @@ class ChildEnded(Fact, frozen=True, kw_only=True):
 
 
 class TimePassed(Fact, frozen=True, kw_only=True):
-    """It is ``at`` now: whatever was due by then goes on."""
+    """It is ``at`` now: whatever was due by then goes on; ``jitter`` as of a failure."""
+
+    jitter: float = 0.0
 
 
 class WorkerLost(Fact, frozen=True, kw_only=True):

@@ -43,7 +43,10 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
         case StepStarted(step_id=step_id, input=value, map=plan, at=at):
             known = state.step(step_id)
             position = state.started if known.position is None else known.position
-            step = _replace(known, status="running", input=value, started_at=at, position=position, map=plan)
+            until = None if plan is None else plan.until
+            step = _replace(
+                known, status="running", input=value, started_at=at, position=position, map=plan, due_at=until
+            )
             started = _replace(_put(state, step_id, step), started=max(state.started, position + 1))
             return started if plan is None else _replace(started, maps=started.maps.insert(step_id, MapProgress()))
         case StepRetrying(step_id=step_id, error=error, next_attempt_at=due_at):
@@ -51,9 +54,10 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
         case StepWaiting(step_id=step_id, until=until, waits_for=waits_for, output=output):
             return _change(state, step_id, status="waiting", waits_for=waits_for, due_at=until, output=output)
         case StepCompleted(step_id=step_id, output=output, handles=handles, at=at):
-            return _settle(
+            settled = _settle(
                 state, step_id, status="completed", output=output, error=None, handles=handles, completed_at=at
             )
+            return _replace(settled, context_bytes=state.context_bytes + _bytes_of(output))
         case StepFailed(step_id=step_id, attempt=attempt, error=error, handles=handles, at=at):
             return _settle(
                 state, step_id, status="failed", output=None, error=error, handles=handles, completed_at=at,
@@ -115,6 +119,7 @@ def counted(state: RunState) -> RunState:
         due=HashTrieMap({path: step.due_at for path, step in steps.items() if step.due_at is not None}),
         maps=HashTrieMap(maps),
         items=HashTrieMap(items),
+        context_bytes=sum(_bytes_of(step.output) for step in steps.values() if step.status == "completed"),
     )
 
 
@@ -140,6 +145,10 @@ def renewable(state: RunState) -> list[str]:
         return found[path]
 
     return sorted(path for path in state.steps if is_renewable(path))
+
+
+def _bytes_of(output: Any) -> int:
+    return 0 if output is None else len(msgspec.json.encode(output))
 
 
 def _put(state: RunState, path: str, step: StepState) -> RunState:

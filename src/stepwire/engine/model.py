@@ -27,13 +27,14 @@ class StepError(msgspec.Struct, frozen=True):
 class MapPlan(msgspec.Struct, frozen=True):
     """What a container was started with: how many ``items``, how many ``steps`` each has, how many run side by side.
 
-    ``collects``: an item that fails is noted and the others go on.
+    ``collects``: an item that fails is noted and the others go on. ``until``: the instant at which it takes too long.
     """
 
     items: int
     steps: int
     concurrency: int
     collects: bool = False
+    until: datetime | None = None
 
 
 class MapProgress(msgspec.Struct, frozen=True):
@@ -83,7 +84,8 @@ class RunState(msgspec.Struct, frozen=True):
     All but ``status``, ``steps``, ``output``, ``error`` and the instants could be counted anew from these; they are
     kept so that no event costs more than the one before. ``asking`` are the steps that wait for a person, ``awaiting``
     those that wait for a run, ``due`` those that wait for a time. ``settled`` counts the steps outside of containers,
-    ``items`` those of each item that has begun and not ended, by scope (``each[17].``).
+    ``items`` those of each item that has begun and not ended, by scope (``each[17].``). ``context_bytes`` is what the
+    outputs of the completed steps have together, as JSON.
     """
 
     status: RunStatus = "queued"
@@ -96,6 +98,7 @@ class RunState(msgspec.Struct, frozen=True):
     due: "HashTrieMap[str, datetime]" = HashTrieMap()
     maps: "HashTrieMap[str, MapProgress]" = HashTrieMap()
     items: "HashTrieMap[str, int]" = HashTrieMap()
+    context_bytes: int = 0
     output: Any = None
     error: StepError | None = None
     started_at: datetime | None = None

@@ -1,6 +1,7 @@
 """How steps settle: which are decided next, what a failure leads to, and what is cut off when something ends early."""
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -74,22 +75,22 @@ def unanswered(plan: Plan, state: RunState, place: Place, failed: StepFailed) ->
     container = state.step(path)
     if container.map is not None and container.map.collects:
         return [*cancel_in(place.plan, state, place.scope, failed)] or go_on(plan, state, path, failed)
-    outer = locate(plan, path)
-    inner = outer.step.inner or plan
-    cut = [
-        event
-        for each in range(state.maps[path].begun)
-        if (scope := scope_in(path, each)) in state.items
-        for event in cancel_in(inner, state, scope, failed)
-    ]
     error = StepError(
         failed.error.code,
         f"Item {index}: {failed.error.message}",
         container.attempt,
         {"index": index, "step_id": failed.step_id},
     )
-    handles = failure_handles(outer.step)
-    return [*cut, StepFailed(at=failed.at, step_id=path, attempt=container.attempt, error=error, handles=handles)]
+    handles = failure_handles(locate(plan, path).step)
+    return [StepFailed(at=failed.at, step_id=path, attempt=container.attempt, error=error, handles=handles)]
+
+
+def cut_off(plan: Plan, state: RunState, failed: StepFailed) -> list[AnyEvent]:
+    """What still runs in a container that has failed is cancelled."""
+    if state.step(failed.step_id).map is None:
+        return []
+    inner = locate(plan, failed.step_id).step.inner or plan
+    return [event for scope in begun_items(state, failed.step_id) for event in cancel_in(inner, state, scope, failed)]
 
 
 def go_on(plan: Plan, state: RunState, path: str, cause: Event | Fact) -> list[AnyEvent]:
@@ -114,7 +115,7 @@ def cancel_all(plan: Plan, state: RunState, cause: Event | Fact) -> Iterator[Ste
     """Every step that has not settled, those of the state included whose plan is gone."""
     yield from cancel_in(plan, state, "", cause)
     if not plan.steps:
-        for path, step in state.steps.items():
+        for path, step in sorted(state.steps.items(), key=itemgetter(0)):
             if step.status not in SETTLED:
                 yield StepCancelled(at=cause.at, step_id=path)
 

@@ -6,7 +6,7 @@ late, twice and in any order.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 import msgspec
@@ -55,6 +55,7 @@ from stepwire.engine.retry import next_attempt_at
 from stepwire.engine.settlement import (
     begun_items,
     cancel_all,
+    cut_off,
     decision,
     failure,
     failure_handles,
@@ -64,6 +65,7 @@ from stepwire.engine.settlement import (
 )
 
 MAX_ATTEMPTS = 100
+MAX_CONTEXT_BYTES = 16 << 20  # of the outputs of a run's steps together, where the shell says nothing else
 MAX_LOST_ATTEMPTS = 10  # of a step whose workers die, where its policy does not allow more
 
 
@@ -75,18 +77,25 @@ class Advance(msgspec.Struct, frozen=True):
     commands: tuple[AnyCommand, ...] = ()
 
 
-def advance(plan: Plan, state: RunState, facts: Iterable[AnyFact]) -> Advance:
+def advance(
+    plan: Plan, state: RunState, facts: Iterable[AnyFact], max_context_bytes: int = MAX_CONTEXT_BYTES
+) -> Advance:
     """Take facts into a run, one after another, and say everything that follows from them.
 
-    Consequences are followed until none is left: nothing more happens to the run until the next fact arrives.
+    Consequences are followed until none is left: nothing more happens to the run until the next fact arrives. A step
+    whose output would bring those of the run beyond ``max_context_bytes`` fails.
     """
     events: list[AnyEvent] = []
     unfollowed: deque[AnyEvent] = deque()
 
     def take(state: RunState, event: AnyEvent) -> RunState:
+        after = apply(state, event)
+        if isinstance(event, StepCompleted) and after.context_bytes > max(state.context_bytes, max_context_bytes):
+            event = _too_large(plan, event, after.context_bytes, max_context_bytes)
+            after = apply(state, event)
         events.append(event)
         unfollowed.append(event)
-        return apply(state, event)
+        return after
 
     for fact in facts:
         for decided in decide(plan, state, fact):
@@ -113,10 +122,10 @@ def decide(plan: Plan, state: RunState, fact: AnyFact) -> Sequence[AnyEvent]:
         case TakenUp():
             return [*_begin(plan, state, fact), *_decide_again(plan, state, "", fact)]
         case TimePassed(at=at):
-            due = [path for path, due_at in state.due.items() if due_at <= at]
+            due = sorted(path for path, due_at in state.due.items() if due_at <= at)  # the map's own order is chance
             return [_when_due(plan, state, path, fact) for path in due]
         case WorkerLost():
-            return [event for path in state.steps for event in _lose(plan, state, path, fact)]
+            return [event for path in sorted(state.steps) for event in _lose(plan, state, path, fact)]
         case CancelRequested(at=at):
             return [*cancel_all(plan, state, fact), RunCancelled(at=at)]
         case Expired(at=at, seconds=seconds):
@@ -137,9 +146,13 @@ def consequences(plan: Plan, state: RunState, event: AnyEvent) -> Sequence[AnyEv
     if state.is_finished:
         return []
     match event:
-        case StepFailed(handles=(), step_id=path):
-            return unanswered(plan, state, locate(plan, path), event)
-        case StepCompleted(step_id=path) | StepFailed(step_id=path) | StepSkipped(step_id=path):
+        case StepFailed(step_id=path, handles=handles):
+            cut = cut_off(plan, state, event)
+            follows = (
+                _settled(plan, state, path, event) if handles else unanswered(plan, state, locate(plan, path), event)
+            )
+            return [*cut, *follows]
+        case StepCompleted(step_id=path) | StepSkipped(step_id=path):
             return _settled(plan, state, path, event)
         case StepCancelled(step_id=path):
             place = locate(plan, path) if plan.steps else None
@@ -230,12 +243,15 @@ def _report(
             started = StepStarted(at=at, step_id=path, attempt=attempt, input=value)
             return [started] if step.started_at is None else []
         case ItemsGiven(input=value, items=items, concurrency=concurrency, collects=collects):
-            inner = locate(plan, path).step.inner
-            wanted = MapPlan(items, len(inner.steps) if inner is not None else 0, concurrency, collects)
+            planned = locate(plan, path).step
+            inner = len(planned.inner.steps) if planned.inner is not None else 0
+            wanted = MapPlan(items, inner, concurrency, collects, _deadline(planned, at))
             return [StepStarted(at=at, step_id=path, attempt=attempt, input=value, map=wanted)]
         case AttemptCompleted(output=output, handles=handles):
             return [StepCompleted(at=at, step_id=path, attempt=attempt, output=output, handles=handles)]
         case AttemptWaits(until=until, waits_for=waits_for, output=output):
+            deadline = _deadline(locate(plan, path).step, step.started_at or at)
+            until = min(filter(None, (until, deadline)), default=None)
             return [
                 StepWaiting(at=at, step_id=path, attempt=attempt, until=until, waits_for=waits_for, output=output)
             ]  # fmt: skip
@@ -273,9 +289,10 @@ def _outside(plan: Plan, state: RunState, fact: Answered | ChildEnded) -> list[A
 
 
 def _when_due(plan: Plan, state: RunState, path: str, fact: TimePassed) -> AnyEvent:
-    """A waiting step whose time has come: the next attempt, the end of a delay, or nobody has answered."""
+    """A step whose time has come: the next attempt, the end of a delay; or nobody has answered, or it took too long."""
     step = state.step(path)
-    planned = locate(plan, path).step
+    place = locate(plan, path)
+    planned = place.step
     if step.waits_for == "person":
         if "timeout" in planned.wired:
             return StepCompleted(at=fact.at, step_id=path, attempt=step.attempt, handles=("timeout",))
@@ -284,7 +301,34 @@ def _when_due(plan: Plan, state: RunState, path: str, fact: TimePassed) -> AnyEv
         return StepFailed(at=fact.at, step_id=path, attempt=step.attempt, error=error, handles=handles)
     if step.error is not None:
         return StepScheduled(at=fact.at, step_id=path, step_type=planned.type, attempt=step.attempt + 1)
+    late = f"The step took longer than {planned.timeout or 0:g} seconds."
+    if step.map is not None:
+        error = StepError("timeout", late, step.attempt)
+        return StepFailed(at=fact.at, step_id=path, attempt=step.attempt, error=error, handles=failure_handles(planned))
+    if step.started_at is not None and step.due_at == _deadline(planned, step.started_at):
+        failed = AttemptFailed(
+            at=fact.at,
+            step_id=path,
+            attempt=step.attempt,
+            code="timeout",
+            message=late,
+            is_retryable=True,
+            jitter=fact.jitter,
+        )
+        return failure(place, state, failed)
     return StepCompleted(at=fact.at, step_id=path, attempt=step.attempt, output=step.output)
+
+
+def _deadline(step: Step, started_at: datetime) -> datetime | None:
+    """When an attempt that began then has taken too long, waits included; None where nothing limits it."""
+    return None if step.timeout is None else started_at + timedelta(seconds=step.timeout)
+
+
+def _too_large(plan: Plan, event: StepCompleted, size: int, limit: int) -> StepFailed:
+    message = f"With this step, the outputs of the run's steps have {size:,} bytes; the limit is {limit:,}."
+    error = StepError("context-too-large", message, event.attempt)
+    handles = failure_handles(locate(plan, event.step_id).step)
+    return StepFailed(at=event.at, step_id=event.step_id, attempt=event.attempt, error=error, handles=handles)
 
 
 def _lose(plan: Plan, state: RunState, path: str, fact: WorkerLost) -> Iterator[AnyEvent]:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeGuard
 from uuid import UUID
 
 import msgspec
@@ -17,7 +18,7 @@ from stepwire.db.group_commit import Refused
 from stepwire.db.journal import ClaimedRun, Entry, JournalEvent, JournalStep
 from stepwire.definition.plan import Plan
 from stepwire.engine.commands import Execute
-from stepwire.engine.events import AnyEvent, StepCancelled, data_of, step_id_of
+from stepwire.engine.events import AnyEvent, StepCancelled, StepFailed, StepRetrying, data_of, step_id_of
 from stepwire.engine.facts import (
     Abandoned,
     Answered,
@@ -61,6 +62,7 @@ class Hands:
     announce: Announce
     look_outside: LookOutside
     longest_run: timedelta
+    max_context_bytes: int
 
 
 class Driver:
@@ -139,7 +141,7 @@ class Driver:
     def _time_passed(self, at: datetime) -> AnyFact:
         if at >= self.expires_at:
             return Expired(at=at, seconds=self._hands.longest_run.total_seconds())
-        return TimePassed(at=at)
+        return TimePassed(at=at, jitter=jitter())
 
     async def _take(self, facts: Sequence[AnyFact]) -> bool:
         """Take facts in, journal what follows, begin the effects that it orders; True when the run rests."""
@@ -170,7 +172,7 @@ class Driver:
         pending = list(facts)
         done = 0
         while pending:
-            result = advance(self.plan, self.state, pending)
+            result = advance(self.plan, self.state, pending, self._hands.max_context_bytes)
             self.state = result.state
             events.extend(result.events)
             pending = []
@@ -219,9 +221,7 @@ class Driver:
             is_quiet=any(step_id in before.asking for step_id in changed),
             parent_run_id=self.run.parent_run_id if self.state.is_finished else None,
             cut_steps=[
-                event.step_id
-                for event in events
-                if isinstance(event, StepCancelled) and self._step_type(event.step_id) == CHILD_RUN
+                event.step_id for event in events if _cuts_off(event) and self._step_type(event.step_id) == CHILD_RUN
             ],
         )
         nudges = await self._hands.append(entry)
@@ -284,6 +284,13 @@ def _not_before(due_at: datetime | None) -> datetime:
     """Now, or the instant waited for: the two clocks that a wait involves may differ by a little."""
     at = now()
     return at if due_at is None else max(at, due_at)
+
+
+def _cuts_off(event: AnyEvent) -> TypeGuard[StepCancelled | StepFailed | StepRetrying]:
+    """Whether the step no longer waits for what it has started."""
+    if isinstance(event, StepFailed | StepRetrying):
+        return event.error.code == "timeout"
+    return isinstance(event, StepCancelled)
 
 
 def _child_ended(child: EndedChild, at: datetime) -> ChildEnded:

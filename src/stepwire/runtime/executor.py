@@ -35,7 +35,7 @@ from stepwire.steps.base import (
     StepType,
     Wait,
 )
-from stepwire.steps.outcome import plain_failure, raised
+from stepwire.steps.outcome import MAX_DEPTH, is_deeper, plain_failure, raised
 from stepwire.steps.plugin import PluginStep, copied
 from stepwire.steps.registry import StepRegistry
 
@@ -80,6 +80,7 @@ class Executor:
         secrets: SecretReader,
         *,
         max_output_bytes: int,
+        max_context_bytes: int,
         timeout_seconds: float,
     ) -> None:
         self._registry = registry
@@ -87,6 +88,7 @@ class Executor:
         self._children = children
         self._secrets = secrets
         self._max_output_bytes = max_output_bytes
+        self._max_context_bytes = max_context_bytes
         self._timeout_seconds = timeout_seconds
 
     def begin(
@@ -100,7 +102,7 @@ class Executor:
         if step.config.masked is not None:
             return self._begin_confidential(run, plan, state, place, attempt)
         try:
-            raw = step.config.evaluate(variables(run, plan, state, place))
+            raw = step.config.evaluate(variables(run, plan, state, place), self._max_input_bytes(step_type))
             config = _convert(raw, step_type)
         except BaseException as error:
             return [self._failed(step_id, attempt, error)]
@@ -140,7 +142,7 @@ class Executor:
         assert step.config.masked is not None  # noqa: S101 - the caller has looked
         at, seen = now(), variables(run, plan, state, place)
         try:
-            shown = step.config.masked.evaluate(seen)
+            shown = step.config.masked.evaluate(seen, self._max_input_bytes(self._registry[step.type]))
         except ExpressionFailed as error:
             return [self._failed(path, attempt, error)]
         started = AttemptStarted(at=at, step_id=path, attempt=attempt, input=shown)
@@ -156,7 +158,7 @@ class Executor:
             return await self._act(run, prepared, _convert(prepared.started.input, step_type))
         secrets = await self._secrets.read(run.owner_id, step.config.secrets)
         redactor.hide(secrets.values())
-        raw = step.config.evaluate(confidential.variables.with_secrets(secrets))
+        raw = step.config.evaluate(confidential.variables.with_secrets(secrets), self._max_input_bytes(step_type))
         config = _convert(raw, step_type)
         if step_type.kind == "effect":
             return await self._act(run, prepared, config)
@@ -220,21 +222,28 @@ class Executor:
             at=now(), step_id=path, attempt=attempt, output=outcome.output, handles=outcome.handles
         )  # fmt: skip
 
+    def _max_input_bytes(self, step_type: StepType) -> int:
+        """A container's items may come from another one, whose output is as large as all of its items' are."""
+        return self._max_context_bytes if step_type.is_container else self._max_output_bytes
+
     def _check_output(self, output: Any) -> None:
         try:
-            size = len(msgspec.json.encode(output))
+            encoded = msgspec.json.encode(output)
         except (TypeError, ValueError, RecursionError) as error:
             raise StepFailed("output-not-json", f"The step's output is not JSON: {error}") from None
-        if size > self._max_output_bytes:
-            message = f"The step's output has {size:,} bytes; the limit is {self._max_output_bytes:,}."
+        if len(encoded) > self._max_output_bytes:
+            message = f"The step's output has {len(encoded):,} bytes; the limit is {self._max_output_bytes:,}."
             raise StepFailed("output-too-large", message)
+        if encoded.count(b"[") + encoded.count(b"{") > MAX_DEPTH and is_deeper(output, MAX_DEPTH):
+            message = f"The step's output is not JSON: it is nested more than {MAX_DEPTH} deep."
+            raise StepFailed("output-not-json", message)
 
     def _failed(self, path: str, attempt: int, error: BaseException) -> AttemptFailed:
         match error:
             case StepFailed():
                 known = plain_failure(error)
             case ExpressionFailed():
-                known = StepFailed("expression-failed", error.detail)
+                known = StepFailed(error.kind, error.detail)
             case _:
                 log.error("Step %s raised", path, exc_info=error)
                 known = raised(error)

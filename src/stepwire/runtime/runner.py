@@ -50,6 +50,7 @@ class Runner:
         slots: int,
         lease_seconds: float,
         longest_run_seconds: float,
+        max_context_bytes: int,
     ) -> None:
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._pool = pool
@@ -69,6 +70,7 @@ class Runner:
             announce=self._tell,
             look_outside=self._look_outside,
             longest_run=timedelta(seconds=longest_run_seconds),
+            max_context_bytes=max_context_bytes,
         )
         self._nudging: set[asyncio.Task[None]] = set()
         self._announcements: list[tuple[UUID, Announcement]] = []

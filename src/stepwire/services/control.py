@@ -15,6 +15,7 @@ from stepwire.definition.input_schema import InputSchema
 from stepwire.engine.model import FINISHED
 from stepwire.errors import RunFinished, RunNotFailed, RunNotFound, RunNotPaused, StepNotWaiting
 from stepwire.points import reach
+from stepwire.services.idempotency import request_hash
 from stepwire.services.limits import check_json, check_text
 from stepwire.services.runs import RunService
 from stepwire.signals.live import LiveHub
@@ -116,7 +117,8 @@ class RunControl:
                 InputSchema(schema).check(data, "/data")
             if await control.answer(connection, run_id, step_id, step.attempt, data):
                 return locked.seq, True
-        if await control.last_answer(connection, run_id, step_id) == data:
+        known = await control.last_answer(connection, run_id, step_id)
+        if known is not None and request_hash(known) == request_hash(data):
             return locked.seq, False
         if is_waiting:
             raise StepNotWaiting(f"The step {step_id[:100]!r} was answered already, with other data.")

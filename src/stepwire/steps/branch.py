@@ -79,6 +79,8 @@ class Switch(BuiltIn):
         for number, case in enumerate(cases if isinstance(cases, list) else []):
             if isinstance(case, dict) and ("equals" in case) == ("when" in case):
                 return f"Case {number + 1} needs either `equals` or `when`."
+            if isinstance(case, dict) and case.get("handle") == "error":
+                return f"Case {number + 1} needs another handle: `error` is where a failure of the step goes on."
         return None
 
     def evaluate(self, config: SwitchConfig, context: InlineContext) -> Outcome:

@@ -17,6 +17,7 @@ from stepwire.definition.durations import seconds_of
 from stepwire.definition.plan import StepKind
 from stepwire.steps.base import BuiltIn, EffectContext, Outcome, StepFailed
 from stepwire.steps.guard import CONNECT_SECONDS, AddressRefused, read_bounded
+from stepwire.steps.outcome import is_deeper
 
 MAX_REQUEST_BYTES = 1 << 20
 MAX_RESPONSE_BYTES = (1 << 20) - (16 << 10)  # a step's output may have 1 MiB; the rest is for the headers
@@ -325,19 +326,8 @@ def _body(response: httpx.Response, data: bytes) -> dict[str, Any]:
             value = msgspec.json.decode(text)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return {"body": text}
-        return {"body": text if _is_deep(value) else value}
+        return {"body": text if is_deeper(value, MAX_JSON_DEPTH) else value}
     return {"body": text}
-
-
-def _is_deep(value: Any) -> bool:
-    """Whether lists and objects are nested deeper than a run can store."""
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(MAX_JSON_DEPTH + 1):
-        members = (member for node in level for member in (node.values() if isinstance(node, dict) else node))
-        level = [member for member in members if isinstance(member, dict | list)]
-        if not level:
-            return False
-    return True
 
 
 def _retry_after(value: str | None) -> float | None:

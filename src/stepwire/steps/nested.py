@@ -39,10 +39,13 @@ class Map(BuiltIn):
     output_schema: ClassVar = {"type": "array", "items": {"type": "object"}}
     examples: ClassVar = [{"items": "{{ input.orders }}", "concurrency": 5, "on_item_error": "collect"}]
 
+    def check(self, config: Mapping[str, Any]) -> str | None:
+        items = config.get("items")
+        return _too_many(items) if isinstance(items, list) else None
+
     def evaluate(self, config: MapConfig, context: InlineContext) -> Items:
-        if len(config.items) > MAX_ITEMS:
-            message = f"There are {len(config.items):,} items; the limit is {MAX_ITEMS:,}."
-            raise StepFailed("too-many-items", message)
+        if (fault := _too_many(config.items)) is not None:
+            raise StepFailed("too-many-items", fault)
         return Items(len(config.items), config.concurrency, config.on_item_error == "collect")
 
 
@@ -80,6 +83,10 @@ class ChildWorkflow(BuiltIn):
         if config.wait:
             return Wait(None, {"run_id": str(run_id)}, waits_for="run")
         return Outcome({"run_id": str(run_id)})
+
+
+def _too_many(items: list[Any]) -> str | None:
+    return f"There are {len(items):,} items; the limit is {MAX_ITEMS:,}." if len(items) > MAX_ITEMS else None
 
 
 def _id(text: str) -> UUID | None:

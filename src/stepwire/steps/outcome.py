@@ -73,6 +73,17 @@ def text(value: object, limit: int) -> str:
     return shown[:limit].encode("utf-8", "replace").decode()
 
 
+def is_deeper(value: Any, depth: int) -> bool:
+    """Whether a JSON value's objects and arrays are nested more than ``depth`` levels deep."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(depth):
+        members = (member for node in level for member in (node.values() if isinstance(node, dict) else node))
+        level = [member for member in members if isinstance(member, dict | list)]
+        if not level:
+            return False
+    return bool(level)
+
+
 def _instant(until: Any) -> datetime:
     try:
         if isinstance(until, datetime) and until.tzinfo is not None:

@@ -1,0 +1,51 @@
+"""``data.timeout`` holds for whatever a step does: call, wait, run another workflow, run its items."""
+
+import pytest
+
+from factories import chain, definition, edge, node
+from stack import Api, until
+
+SLOW = node("slow", "core.delay", {"duration": 3600})
+
+
+def children(server: Api, workflow_id: str) -> list[dict[str, object]]:
+    return list(server.http.get("/api/v1/runs", params={"workflow_id": workflow_id}).json()["items"])
+
+
+@pytest.mark.parametrize("timeout", [0.05, "PT0.05S"])
+def test_a_delay_is_cut_off(server: Api, timeout: float | str) -> None:
+    run = server.execute(chain(node("slow", "core.delay", {"duration": 3600}, timeout=timeout)))
+
+    assert (run["status"], run["error"]["code"]) == ("failed", "timeout")
+    assert run["error"]["message"] == "The step took longer than 0.05 seconds."
+
+
+def test_a_child_run_that_takes_too_long_is_cancelled_and_another_attempt_starts_another(server: Api) -> None:
+    child_id = server.publish(chain(SLOW))
+    policy = {"max_attempts": 2, "initial_interval": 0}
+    calling = node("child", "core.workflow", {"workflow_id": child_id}, timeout="PT0.2S", retry=policy)
+
+    run = server.execute(chain(calling))
+
+    assert (run["status"], run["error"]["code"], run["error"]["attempt"]) == ("failed", "timeout", 2)
+    ended = [server.finished(str(child["id"])) for child in children(server, child_id)]
+    assert [child["status"] for child in ended] == ["cancelled", "cancelled"]
+
+
+def test_a_container_that_takes_too_long_follows_its_error_edge(server: Api) -> None:
+    each = node("each", "core.map", {"items": [0.01, 3600]}, timeout=0.3)
+    rest = {**node("rest", "core.delay", {"duration": "{{ item }}"}), "parentId": "each"}
+    after = node("after", "core.transform", {"values": {"code": "{{ steps.each.error.code }}"}})
+
+    run = server.execute(definition([each, rest, after], [edge("each", "after", "error")]))
+
+    assert (run["status"], run["output"]) == ("completed", {"after": {"code": "timeout"}})
+
+
+def test_a_question_is_over_at_the_earlier_of_its_two_timeouts(server: Api) -> None:
+    ask, after = node("ask", "core.approval", {"timeout": "P1D"}, timeout=0.1), node("after")
+    run = server.start(server.publish(definition([ask, after], [edge("ask", "after", "timeout")])))
+
+    ended = until(lambda: server.finished(run["id"]), "the end")
+
+    assert (ended["status"], list(ended["output"])) == ("completed", ["after"])

@@ -1,0 +1,147 @@
+"""What bounds a run in the core: the outputs of its steps together, and the time that a waiting step may take."""
+
+from datetime import timedelta
+from typing import Any
+
+from factories import NOW, chain, definition, edge, node, plan_of
+from stepwire.definition.plan import Plan
+from stepwire.engine.events import AnyEvent, StepFailed, data_of, revive, step_id_of
+from stepwire.engine.facts import (
+    AnyFact,
+    AttemptCompleted,
+    AttemptStarted,
+    AttemptWaits,
+    Begin,
+    ChildEnded,
+    ItemsGiven,
+    TimePassed,
+)
+from stepwire.engine.fold import apply, counted
+from stepwire.engine.model import RunState
+from stepwire.engine.transition import advance
+
+KIB = "x" * 1022  # with its quotes 1,024 bytes of JSON
+LATER = NOW + timedelta(seconds=1)
+
+
+def played(plan: Plan, *facts: AnyFact, limit: int = 16 << 20) -> tuple[RunState, tuple[AnyEvent, ...]]:
+    result = advance(plan, RunState(), [Begin(at=NOW, trigger_type="manual"), *facts], limit)
+    assert counted(result.state) == result.state
+    return result.state, result.events
+
+
+def completed(path: str, output: Any = None) -> list[AnyFact]:
+    return [
+        AttemptStarted(at=NOW, step_id=path, attempt=1),
+        AttemptCompleted(at=NOW, step_id=path, attempt=1, output=output),
+    ]
+
+
+def test_the_step_that_brings_the_outputs_beyond_the_limit_fails_and_is_not_tried_again() -> None:
+    plan = plan_of(chain(*(node(name, retry={"max_attempts": 5}) for name in "abc")))
+    facts = [fact for name in "abc" for fact in completed(name, KIB)]
+
+    state, events = played(plan, *facts, limit=2 * 1024)
+
+    assert state.status == "failed"
+    assert state.error is not None
+    assert state.error.code == "context-too-large"
+    assert [event.step_id for event in events if isinstance(event, StepFailed)] == ["c"]
+    assert {name: state.step(name).status for name in "abc"} == {"a": "completed", "b": "completed", "c": "failed"}
+
+
+def test_what_takes_over_from_a_failure_takes_over_from_too_much_output() -> None:
+    plan = plan_of(definition([node("a"), node("b"), node("after")], [edge("a", "b"), edge("b", "after", "error")]))
+
+    state, _ = played(plan, *completed("a", KIB), *completed("b", KIB), *completed("after"), limit=1500)
+
+    assert state.status == "completed"
+    assert (state.step("b").status, state.step("after").status) == ("failed", "completed")
+
+
+def test_two_attempts_that_end_together_cannot_pass_the_limit_together() -> None:
+    plan = plan_of(definition([node("a"), node("b", on_error="continue")]))
+
+    state, _ = played(plan, *completed("a", KIB), *completed("b", KIB), limit=1500)
+
+    assert (state.step("a").status, state.step("b").status) == ("completed", "failed")
+
+
+def test_a_containers_result_counts_like_any_output() -> None:
+    plan = plan_of(definition([node("each", "core.map", {"items": [1]}), {**node("in"), "parentId": "each"}]))
+    items = ItemsGiven(at=NOW, step_id="each", attempt=1, input={"items": [1]}, items=1, concurrency=1, collects=False)
+
+    fits, _ = played(plan, items, *completed("each[0].in", KIB), limit=2 * 1024 + 20)
+    exceeds, _ = played(plan, items, *completed("each[0].in", KIB), limit=2 * 1024)
+
+    assert fits.status == "completed"
+    assert exceeds.step("each").error is not None
+    assert (exceeds.status, exceeds.step("each[0].in").status) == ("failed", "completed")
+
+
+def test_what_was_refused_for_the_limit_is_refused_on_replay_whatever_the_limit_is_then() -> None:
+    plan = plan_of(chain(node("a"), node("b")))
+    state, events = played(plan, *completed("a", KIB), *completed("b", KIB), limit=1500)
+
+    again = RunState()
+    for event in events:
+        again = apply(again, revive(event.name, step_id_of(event), data_of(event), event.at))
+
+    assert again == state
+
+
+# Time
+
+
+def waiting(name: str, **more: Any) -> list[AnyFact]:
+    return [
+        AttemptStarted(at=NOW, step_id=name, attempt=1),
+        AttemptWaits(at=NOW, step_id=name, attempt=1, until=None, **more),
+    ]
+
+
+def test_a_child_run_that_takes_too_long_fails_the_step_that_waits_for_it() -> None:
+    plan = plan_of(chain(node("child", "core.workflow", {"workflow_id": "{{ input.id }}"}, timeout=1)))
+    waits = waiting("child", waits_for="run", output={"run_id": "r"})
+    ended = ChildEnded(at=LATER, step_id="child", run_id="r", status="completed", output={})
+
+    in_time, _ = played(plan, *waits, ended)
+    late, _ = played(plan, *waits, TimePassed(at=LATER), ended)
+
+    assert in_time.status == "completed"
+    assert late.error is not None
+    assert (late.status, late.error.code) == ("failed", "timeout")
+
+
+def test_a_delay_beyond_its_timeout_is_tried_again_under_its_policy() -> None:
+    plan = plan_of(chain(node("rest", "core.delay", timeout=1, retry={"max_attempts": 2, "initial_interval": 0})))
+
+    state, events = played(plan, *waiting("rest"), TimePassed(at=LATER))
+
+    assert [event.name for event in events][-2:] == ["step.waiting", "step.retrying"]
+    assert state.step("rest").status == "waiting"
+
+
+def test_a_delay_within_its_timeout_is_complete() -> None:
+    plan = plan_of(chain(node("rest", "core.delay", timeout=2)))
+    waits = AttemptWaits(at=NOW, step_id="rest", attempt=1, until=LATER, output={"until": "then"})
+
+    state, _ = played(plan, AttemptStarted(at=NOW, step_id="rest", attempt=1), waits, TimePassed(at=LATER))
+
+    assert state.output == {"rest": {"until": "then"}}
+
+
+def test_a_container_that_takes_too_long_fails_with_all_that_is_in_it() -> None:
+    each = node("each", "core.map", {"items": [1, 2]}, timeout=1)
+    plan = plan_of(
+        definition([each, {**node("in"), "parentId": "each"}, node("after")], [edge("each", "after", "error")])
+    )
+    items = ItemsGiven(at=NOW, step_id="each", attempt=1, input={}, items=2, concurrency=2, collects=True)
+
+    state, _ = played(plan, items, *completed("each[0].in"), TimePassed(at=LATER), *completed("after"))
+
+    error = state.step("each").error
+    assert error is not None
+    assert (state.status, error.code) == ("completed", "timeout")
+    assert state.step("each[1].in").status == "cancelled"
+    assert state.next_due_at() is None
