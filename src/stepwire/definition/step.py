@@ -182,14 +182,19 @@ _JSON_TYPES = {
 }  # fmt: skip
 
 
+_OF_TEXT = {"format", "maxLength", "minLength", "pattern"}
+
+
 def _types(error: ValidationError) -> set[str]:
-    """The JSON types that would do; none where that is not all that is wrong. Any number may turn out to be an integer."""
+    """The JSON types that would do in place of a text; none where there is no telling. Any number may turn out to be an
+    integer.
+    """
     wanted: set[str] = set()
     for alternative in getattr(error.kind, "context", None) or [[error]]:
         types = {name for each in alternative for name in getattr(each.kind, "types", ())}
-        if not types:
+        if not types and not {each.kind.name for each in alternative} <= _OF_TEXT:
             return set()
-        wanted |= types
+        wanted |= types or {"string"}
     return wanted | ({"integer", "number"} if wanted & {"integer", "number"} else set())
 
 

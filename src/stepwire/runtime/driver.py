@@ -23,7 +23,6 @@ from stepwire.engine.facts import (
     Abandoned,
     Answered,
     AnyFact,
-    AttemptWaits,
     Begin,
     CancelRequested,
     ChildEnded,
@@ -124,10 +123,9 @@ class Driver:
             taken += seen
         return [*taken, self._time_passed(at)]
 
-    async def _look(self, *also_awaiting: str) -> list[AnyFact]:
+    async def _look(self) -> list[AnyFact]:
         """What has happened outside; the engine passes over what it knows already."""
-        awaiting = [*self.state.awaiting, *also_awaiting]
-        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), awaiting)
+        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), list(self.state.awaiting))
         self._nudges = max(self._nudges, seen.nudges)
         at = now()
         if seen.is_cancel_requested:
@@ -264,11 +262,9 @@ class Driver:
         while not self._inbox.empty():
             reports.append(self._inbox.get_nowait())
         facts = [report for report in reports if report is not None]
-        # A child run that an earlier attempt has started may be over, and nudges nobody any more.
-        begun = [fact.step_id for fact in facts if isinstance(fact, AttemptWaits) and fact.waits_for == "run"]
-        if begun or None in reports:
+        if None in reports:
             self._is_nudged = False
-            facts += await self._look(*begun)
+            facts += await self._look()
         return facts
 
     async def _stop_attempts(self) -> None:
