@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from stepwire.db.pool import for_a_client
+from stepwire.db.pool import AWAY, is_away
 from stepwire.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,9 @@ async def patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     """What the database says, asked again for as long as it is away; ``ask`` has to be safe to repeat."""
     while True:
         try:
-            with for_a_client():
-                return await ask()
-        except Unavailable:
+            return await ask()
+        except (*AWAY, Unavailable) as error:
+            if not isinstance(error, Unavailable) and not is_away(error):
+                raise
+            log.warning("The database is away and asked again: %r", error.__cause__ or error)
             await asyncio.sleep(PATIENCE_SECONDS)
