@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from stack import Api, Process, free_port, until
@@ -20,15 +21,19 @@ ENVIRONMENT = {
 class Served:
     """``stepwire serve`` in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, prefix: Sequence[str] = (), **environment: str) -> None:
         self.home = folder / "home"
         self.log = folder / "serve.log"
-        self.environment = ENVIRONMENT | {"STEPWIRE_HOME": str(self.home), "STEPWIRE_PORT": str(free_port())}
+        own = {"STEPWIRE_HOME": str(self.home), "STEPWIRE_PORT": str(free_port())}
+        self.environment = ENVIRONMENT | own | environment
+        self.prefix = prefix
         self.api: Api | None = None
         self.start()
 
     def start(self) -> None:
-        self.process = Process("serve", self.environment, self.log)
+        self.process = Process("serve", self.environment, self.log, prefix=self.prefix)
+        if self.prefix:  # its home may be on a file system that only it sees
+            self.home = Path(f"/proc/{self.process.popen.pid}/root{self.environment['STEPWIRE_HOME']}")
         until(self._has_answered, f"the API being ready; see {self.log}")
 
     def _has_answered(self) -> bool:

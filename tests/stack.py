@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -38,11 +38,11 @@ def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE_SE
 class Process:
     """One ``stepwire`` command, with its output in a file."""
 
-    def __init__(self, command: str, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, command: str, environment: Mapping[str, str], log: Path, *, prefix: Sequence[str] = ()) -> None:
         self.log = log
         with log.open("ab") as output:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "stepwire", command],
+                [*prefix, sys.executable, "-m", "stepwire", command],
                 env={**os.environ, **environment},
                 stdout=output,
                 stderr=output,

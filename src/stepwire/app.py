@@ -10,7 +10,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepwire.api.catalog import CatalogController
-from stepwire.api.guards import require_json, require_moderation, require_token
+from stepwire.api.guards import admit
 from stepwire.api.headers import with_headers
 from stepwire.api.health import HealthController
 from stepwire.api.live import watch_run
@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     controllers = [WorkflowController, RunController, CatalogController]
-    api = Router(path="/api/v1", route_handlers=controllers, guards=[require_token, require_moderation, require_json])
+    api = Router(path="/api/v1", route_handlers=controllers, guards=[admit])
     app = Litestar(
         route_handlers=[api, HealthController, watch_run, swagger_assets()],
         dependencies=dependencies(),

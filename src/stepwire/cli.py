@@ -42,36 +42,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def serve(settings: Settings, _: argparse.Namespace) -> int:
     """Start everything: the embedded servers that no URL replaces, the API and one worker."""
-    from stepwire.db.migrate import migrate as apply_migrations
+    from stepwire.db.migrate import migrate_apart
     from stepwire.embedded.parent import exit_with_parent
     from stepwire.embedded.supervisor import Supervisor
     from stepwire.log import configure_logging
 
     configure_logging(settings)
     exit_with_parent(settings.parent_fd)
-    return Supervisor(settings.home.absolute(), settings, os.environ, apply_migrations).run()
+    return Supervisor(settings.home.absolute(), settings, os.environ, migrate_apart).run()
 
 
 def api(settings: Settings, _: argparse.Namespace) -> int:
     """Serve the API."""
     from stepwire.embedded.parent import exit_with_parent
+
+    may_begin = exit_with_parent(settings.parent_fd)
+    from stepwire.points import arm
     from stepwire.server import run_api
 
-    exit_with_parent(settings.parent_fd)
-    run_api(settings)
+    arm(settings.die_at)
+    run_api(settings, may_begin.wait)
     return 0
 
 
 def worker(settings: Settings, _: argparse.Namespace) -> int:
     """Drive runs."""
+    from stepwire.embedded.parent import exit_with_parent
+
+    may_begin = exit_with_parent(settings.parent_fd)
     import uvloop
 
-    from stepwire.embedded.parent import exit_with_parent
     from stepwire.log import configure_logging
+    from stepwire.points import arm
     from stepwire.worker import run_worker
 
     configure_logging(settings)
-    exit_with_parent(settings.parent_fd)
+    arm(settings.die_at)
+    may_begin.wait()
     uvloop.run(run_worker(settings))
     return 0
 

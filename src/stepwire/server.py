@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 import uvicorn
@@ -21,14 +22,15 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 10
 
 
-def run_api(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT.
+def run_api(settings: Settings, wait: Callable[[], object]) -> None:
+    """Get ready, ``wait``, then serve until SIGTERM or SIGINT.
 
     Raises:
         Misconfigured: a setting is missing, or the address cannot be listened on.
     """
     configure_logging(settings, request_id.get)
     app = create_app(settings)
+    wait()
     listener = listen(settings)
     config = uvicorn.Config(
         app,

@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     home: Path = Path(".stepwire")  # embedded servers' data, secrets made on first start
     database_url: str | None = None  # unset: embedded PostgreSQL
+    database_timeout_seconds: Annotated[float, Meta(ge=1, le=3600)] = 10.0  # of a statement; then it is lost
     redis_url: str | None = None  # unset: embedded Valkey
     supabase_url: str | None = None  # issuer and JWKS
     supabase_jwt_secret: str | None = None  # HS256
@@ -33,11 +34,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http_allow: str = ""  # hosts or networks that http.request may reach although private
     encryption_key: str | None = None  # for secrets and webhook signing secrets; several with commas, to change it
     worker_slots: Annotated[int, Meta(ge=1, le=10_000)] = 100  # runs in flight per worker
+    grace_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0  # what is in flight when a worker is told to end
     lease_seconds: Annotated[float, Meta(ge=1, le=3600)] = 15.0  # a dead worker's runs wait this long
     rate_limit: Annotated[str, Meta(pattern=RATE)] | None = None  # requests a second and owner, and how many at once
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"  # json when not a terminal
     token: str | None = None  # the access token of `stepwire run`
+    die_at: str | None = None  # for tests: a point of `points.py` at which the API or the worker kills itself
     parent_fd: int | None = None  # set by `serve` for its children: a pipe that closes when it ends
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
     max_input_bytes: Annotated[int, Meta(ge=1024)] = 256 << 10

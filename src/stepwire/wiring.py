@@ -5,22 +5,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Request
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.params import Parameter
 
+from stepwire.api.keys import provide_idempotency_key
 from stepwire.api.paging import provide_paging
 from stepwire.api.prefer import provide_wait
+from stepwire.api.start import provide_start
 from stepwire.auth.tokens import Session, TokenVerifier
 from stepwire.db.session import open_database
 from stepwire.errors import Misconfigured
 from stepwire.services.control import RunControl
 from stepwire.services.health import HealthService
-from stepwire.services.idempotency import one_key
 from stepwire.services.intake import open_intake
 from stepwire.services.live import RunStream
 from stepwire.services.runs import RunService, Workflows
@@ -34,13 +34,6 @@ from stepwire.signals.queue import open_queue
 from stepwire.signals.rate import RateLimiter
 from stepwire.signals.wake import Waker
 from stepwire.steps.registry import load_registry
-
-KEY_HEADERS = ("x-idempotency-key", "idempotency-key")
-_Key = Annotated[
-    str | None,
-    Parameter(header="X-Idempotency-Key", description="The same key and request make one resource, however often sent"),
-]
-_StandardKey = Annotated[str | None, Parameter(header="Idempotency-Key", description="As X-Idempotency-Key")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,9 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
     if settings.database_url is None or settings.redis_url is None:
         raise Misconfigured("The API needs DATABASE_URL and REDIS_URL; `stepwire serve` brings its own.")
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.database_url))
+        database = await stack.enter_async_context(
+            open_database(settings.database_url, timeout=settings.database_timeout_seconds)
+        )
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         registry = load_registry()
         waker = Waker(redis, open_queue(redis))
@@ -83,7 +78,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
             ),
             tickets=TicketService(database.pool, redis),
             stream=RunStream(database.pool, hub, workflows),
-            health=HealthService(database, redis, tasks),
+            health=HealthService(database, redis, tasks, intake),
             registry=registry,
             limiter=None if settings.rate is None else RateLimiter(redis, *settings.rate),
             verifier=verifier,
@@ -103,15 +98,6 @@ def provide_session(request: Request[Any, Any, Any]) -> Session:
     return session
 
 
-def provide_idempotency_key(
-    request: Request[Any, Any, Any],
-    idempotency_key_header: _Key = None,  # noqa: ARG001 - for the document; of a repeated header it holds one alone
-    standard_key: _StandardKey = None,  # noqa: ARG001
-) -> str | None:
-    """The key in the headers; one that is repeated has to say the same each time."""
-    return one_key(*(key for name in KEY_HEADERS for key in request.headers.getall(name, [])))
-
-
 def dependencies() -> dict[str, Provide]:
     """Handlers' parameters by name: the services, made when the application starts, and what a request says."""
     services = {name: Provide(_service(name), use_cache=True, sync_to_thread=False) for name in Services.__slots__}
@@ -122,6 +108,7 @@ def dependencies() -> dict[str, Provide]:
         "paging": Provide(provide_paging, sync_to_thread=False),
         # not the name of a body's field: Litestar takes an error there for one in the dependency, and answers 500
         "header_key": Provide(provide_idempotency_key, sync_to_thread=False),
+        "start": Provide(provide_start, sync_to_thread=False),
     }
 
 

@@ -22,7 +22,7 @@ from stepwire.runtime.runner import Runner
 from stepwire.runtime.secrets import SecretReader
 from stepwire.runtime.watchdog import Watchdog
 from stepwire.settings import Settings
-from stepwire.signals.connection import open_redis
+from stepwire.signals.connection import ANSWER_SECONDS, open_redis
 from stepwire.signals.queue import WakeQueue, open_queue
 from stepwire.signals.wake import Waker
 from stepwire.steps.guard import guarded_client, parse_allow
@@ -30,8 +30,10 @@ from stepwire.steps.registry import load_registry
 
 log = logging.getLogger(__name__)
 EVERY_SECOND = "* * * * * *"
-GRACE_SECONDS = 10
-END_SECONDS = 14  # then the worker ends hard: a thread that a step has left behind would keep it for ever
+DEQUEUE_SECONDS = ANSWER_SECONDS / 2  # how long to wait for a job before asking again: a dead connection looks the same
+LAST_SECONDS = (
+    4  # after the grace; then the worker ends hard: a thread that a step has left behind would keep it for ever
+)
 # A sweep that died with its worker keeps SAQ from starting the next one; SAQ's own sweep frees it after these.
 SWEEP_JOB_SECONDS, STUCK_JOB_SECONDS = 3, 2
 
@@ -56,7 +58,9 @@ async def run_worker(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.database_url, size=8))
+        pool = await stack.enter_async_context(
+            open_pool(settings.database_url, size=8, timeout=settings.database_timeout_seconds)
+        )
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         http = await stack.enter_async_context(guarded_client(parse_allow(settings.http_allow)))
         registry = load_registry()
@@ -73,7 +77,7 @@ async def run_worker(settings: Settings) -> None:
             longest_run_seconds=settings.max_run_seconds, max_context_bytes=settings.max_context_bytes,
         )  # fmt: skip
         watchdog = Watchdog(settings.database_url, runner.held, settings.lease_seconds)
-        await _work(runner, create_worker(queue, runner, waker), watchdog, stopped)
+        await _work(runner, create_worker(queue, runner, waker), watchdog, stopped, settings.grace_seconds)
 
 
 def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker:
@@ -82,6 +86,7 @@ def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker
         queue,
         functions=[jobs.drive, jobs.sweep],
         concurrency=4,
+        dequeue_timeout=DEQUEUE_SECONDS,
         cron_jobs=[CronJob(jobs.sweep, cron=EVERY_SECOND, timeout=SWEEP_JOB_SECONDS, ttl=-1)],
         timers={"schedule": 1, "sweep": STUCK_JOB_SECONDS, "worker_info": 30, "abort": 60},
     )
@@ -89,7 +94,9 @@ def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker
     return worker
 
 
-async def _work(runner: Runner, worker: QuietWorker, watchdog: Watchdog, stopped: asyncio.Event) -> None:
+async def _work(
+    runner: Runner, worker: QuietWorker, watchdog: Watchdog, stopped: asyncio.Event, grace_seconds: float
+) -> None:
     watching = asyncio.create_task(watchdog.run())
     running = asyncio.create_task(runner.run())
     listening = asyncio.create_task(worker.start())
@@ -97,9 +104,9 @@ async def _work(runner: Runner, worker: QuietWorker, watchdog: Watchdog, stopped
     log.info("Worker %s is ready", runner.worker)
     try:
         await asyncio.wait({running, listening, ending}, return_when=asyncio.FIRST_COMPLETED)
-        _end_by(END_SECONDS)
+        _end_by(grace_seconds + LAST_SECONDS)
         await worker.stop()
-        await runner.stop(GRACE_SECONDS)
+        await runner.stop(grace_seconds)
     finally:
         tasks = (running, listening, ending, watching)
         for task in tasks:

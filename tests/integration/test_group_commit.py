@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 
 from stepwire.db.group_commit import MAX_BATCH_BYTES, GroupCommit, Refused
@@ -142,3 +143,41 @@ async def test_who_waits_is_let_go_also_when_it_ends_while_a_refused_batch_is_ha
         task.cancel()
 
     assert left == set()
+
+
+class UnfitValue(asyncpg.InterfaceError, ValueError):
+    """What asyncpg says of a value that it cannot encode; its own class is private."""
+
+
+async def test_a_value_that_no_column_takes_is_refused_and_not_tried_for_ever() -> None:
+    tries: list[list[int]] = []
+
+    async def write(items: Sequence[int]) -> list[int]:
+        tries.append(list(items))
+        if 13 in items:
+            raise UnfitValue("invalid input for query argument $1")
+        return list(items)
+
+    group = GroupCommit(write, weigh=lambda _: 1)
+    async with running(group):
+        outcomes = await asyncio.gather(*(group.submit(number) for number in (12, 13, 14)), return_exceptions=True)
+
+    assert [isinstance(outcome, Refused) for outcome in outcomes] == [False, True, False]
+    assert tries[0] == [12, 13, 14]
+
+
+async def test_what_keeps_it_from_writing_is_known_until_it_writes_again() -> None:
+    seen: list[str | None] = []
+
+    async def write(items: Sequence[int]) -> list[int]:
+        seen.append(group.trouble)
+        if len(seen) < 3:
+            raise asyncpg.DiskFullError("No space left on device")
+        return list(items)
+
+    group = GroupCommit(write, weigh=lambda _: 1)
+    async with running(group):
+        assert await group.submit(1) == 1
+
+    assert seen == [None, "DiskFullError", "DiskFullError"]
+    assert group.trouble is None

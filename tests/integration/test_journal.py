@@ -150,14 +150,20 @@ async def test_a_driver_that_was_overtaken_changes_nothing(pool: Pool, workflow_
     assert await seqs(pool, late.id) == [1, 2]
 
 
-async def test_a_repeated_write_changes_nothing(pool: Pool, workflow_id: UUID) -> None:
+@pytest.mark.parametrize("is_released", [False, True])
+async def test_writing_again_because_the_answer_was_lost_changes_nothing_and_says_the_same(
+    pool: Pool, workflow_id: UUID, is_released: bool
+) -> None:
     await journal.accept(pool, [new_run(workflow_id)])
     (run,) = await claim(pool)
-    first = await append(pool, entry(run))
-    again = await append(pool, entry(run))
+    written = entry(run, is_released=is_released)
+    first = await append(pool, written)
+    again = await append(pool, written)
 
-    assert (first, again) == ({run.id: 0}, {})
+    assert (first, again) == ({run.id: 0}, {run.id: 0})
     assert await seqs(pool, run.id) == [1, 2]
+    assert await append(pool, entry(run, known_seq=2)) == {run.id: 0}
+    assert await append(pool, written) == {}, "it has gone on since"
 
 
 async def test_a_late_write_never_touches_a_run_that_has_ended(pool: Pool, workflow_id: UUID) -> None:

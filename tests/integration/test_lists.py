@@ -128,7 +128,7 @@ async def test_a_total_within_a_time_is_right_however_it_is_found(
     until: int | None,
     few: int,
 ) -> None:
-    monkeypatch.setattr("stepwire.db.tallies.FEW", few)
+    monkeypatch.setattr("stepwire.db.counts.FEW", few)
     given = NOTHING | {
         "since": None if since is None else START + timedelta(seconds=since),
         "until": None if until is None else START + timedelta(seconds=until),

@@ -15,6 +15,13 @@ PUBLIC = "public"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
+async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """All of the below: one guard, since Litestar copies the handler for each; async, since it runs others in threads."""
+    await require_token(connection, handler)
+    await require_moderation(connection, handler)
+    require_json(connection)
+
+
 async def require_token(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Put the request's `Session` into the scope.
 
@@ -63,7 +70,7 @@ async def require_moderation(connection: ASGIConnection[Any, Any, Any, Any], han
         )
 
 
-def require_json(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+def require_json(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     """Refuse a body that does not say that it is JSON: it would be read as JSON all the same."""
     if connection.scope.get("method") not in _WITH_BODY:
         return

@@ -24,6 +24,7 @@ from stepwire.api.schemas.runs import (
     started_response,
     step_response,
 )
+from stepwire.api.start import Start
 from stepwire.api.workflows import REPLAYED
 from stepwire.auth.tokens import Session
 from stepwire.definition.plan import TriggerType
@@ -54,21 +55,17 @@ class RunController(Controller):
     async def start_run(
         self,
         workflow_id: UUID,
-        runs: RunService,
-        control: RunControl,
-        owner: UUID,
-        header_key: str | None,
-        wait: int | None,
+        start: Start,
         data: RunInput | None = None,
     ) -> Response[RunResponse]:
         """Start a run of a published workflow. It is stored when this answers; nothing accepted is lost."""
-        body = data or RunInput()
-        run = await runs.start(owner, workflow_id, body.input, one_key(header_key, body.idempotency_key))
+        body, wait = data or RunInput(), start.wait
+        run = await start.runs.start(start.owner, workflow_id, body.input, one_key(start.key, body.idempotency_key))
         is_new = isinstance(run, StartedRun)
         headers = {"Location": f"/api/v1/runs/{run.id}"} | ({} if is_new else REPLAYED) | applied(wait)
         if isinstance(run, StartedRun) and wait is None:
             return Response(started_response(run), headers=headers)
-        answer = run_response(*await control.settled(owner, run.id, wait or 0))
+        answer = run_response(*await start.control.settled(start.owner, run.id, wait or 0))
         return Response(answer, status_code=HTTP_201_CREATED if is_new else HTTP_200_OK, headers=headers)
 
     @get("/runs", operation_id="listRuns", return_dto=RunListDTO, responses=problems(422))

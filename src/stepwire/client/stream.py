@@ -114,7 +114,8 @@ class RunStream:
     def _read(self, socket: ClientConnection) -> Iterator[Frame]:
         while True:
             try:
-                frame = _decode(socket.recv(QUIET_SECONDS))
+                message = socket.recv(QUIET_SECONDS)
+                frame = _decode(message)
             except TimeoutError:
                 self._heard_at = time.monotonic()  # a connection that breaks is noticed: it is pinged
                 yield Quiet()
@@ -124,7 +125,8 @@ class RunStream:
                     return
                 raise
             except msgspec.MsgspecError:
-                raise ConnectionLost(self._run_id, "The server sends what cannot be understood.") from None
+                reason = f"The server sends what cannot be understood: {message[:200]!r}"
+                raise ConnectionLost(self._run_id, reason) from None
             if isinstance(frame, _Refusal):
                 self._refused(frame.problem)
             elif isinstance(frame, Snapshot):

@@ -7,6 +7,7 @@ import msgspec
 
 from stepwire.db.control import lock, take_up
 from stepwire.db.pool import Pool
+from stepwire.points import reach
 
 _KNOWN = """
 SELECT id, parent_attempt,
@@ -83,10 +84,12 @@ async def child_workflow(pool: Pool, owner: UUID, workflow_id: UUID) -> ChildWor
 
 async def start_child(pool: Pool, child: NewChild) -> bool:
     """Store a child run; False where there is one for this attempt already, or its parent has ended."""
+    reach("child.before")
     started = await pool.fetchval(
         _START, child.id, child.owner_id, child.workflow_id, child.workflow_version, child.input, child.parent_run_id,
         child.parent_step_id, child.parent_attempt, child.is_awaited, child.queued,
     )  # fmt: skip
+    reach("child.after")
     return started is not None
 
 

@@ -13,6 +13,7 @@ from stepwire.db.journal import JournalStep, load, step_row, to_json
 from stepwire.db.pool import Connection, Pool, for_a_client
 from stepwire.engine.events import RunRetried, data_of
 from stepwire.engine.fold import apply, renewable
+from stepwire.points import reach
 
 _CANCEL = """
 UPDATE run SET cancel_requested_at = coalesce(cancel_requested_at, now()), nudges = nudges + 1, wake_at = now()
@@ -110,8 +111,11 @@ class Outside(msgspec.Struct, frozen=True):
 
 async def request_cancel(pool: Pool, owner: UUID, run_id: UUID) -> bool:
     """Have a run cancelled by its driver, or by whoever claims it next; False where it is over, or not the owner's."""
+    reach("cancel.before")
     with for_a_client():
-        return await pool.fetchval(_CANCEL, run_id, owner) is not None
+        is_new = await pool.fetchval(_CANCEL, run_id, owner) is not None
+    reach("cancel.after")
+    return is_new
 
 
 async def lock(connection: Connection, owner: UUID, run_id: UUID) -> Locked | None:
@@ -138,6 +142,7 @@ async def take_up(connection: Connection, run_id: UUID, run: Locked, parent_atte
         step_row(run_id, JournalStep(path, kinds[path][0], state.step(path), kinds[path][1])) for path in event.step_ids
     ]
     await connection.executemany(_RENEW_STEP, rows)
+    reach("retry.before")
 
 
 async def waiting_step(connection: Connection, run_id: UUID, step_id: str) -> WaitingStep | None:
@@ -153,6 +158,7 @@ async def answer(connection: Connection, run_id: UUID, step_id: str, attempt: in
     if await connection.fetchval(_ANSWER, run_id, step_id, attempt, to_json(data)) is None:
         return False
     await connection.execute(_NUDGE, run_id)
+    reach("answer.before")
     return True
 
 

@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 import asyncpg
 
+from stepwire.db.pool import AWAY
+
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -19,15 +21,8 @@ RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 # Faults of the connection or of the server as a whole, not of what is written: the same write is tried again.
 _PASSING = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
+    *AWAY,
     asyncpg.TransactionRollbackError,
-    asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
 )
 
@@ -39,7 +34,8 @@ class Refused(Exception):
 class GroupCommit(Generic[Item, Answer]):
     """Hands gathered items to ``write``, which stores them in one transaction and answers for each, in order.
 
-    ``weigh`` says about how many bytes an item has. ``write`` has to be safe to repeat: when a connection breaks, nobody knows whether the transaction was committed.
+    ``weigh`` says about how many bytes an item has. ``write`` has to be safe to repeat: when a connection breaks, nobody
+    knows whether the transaction was committed. ``trouble`` says why nothing can be written just now.
     """
 
     def __init__(
@@ -49,6 +45,7 @@ class GroupCommit(Generic[Item, Answer]):
         self._weigh = weigh
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._has_items = asyncio.Event()
+        self.trouble: str | None = None
 
     async def submit(self, item: Item) -> Answer:
         """Have an item stored; it is durable when this returns.
@@ -104,12 +101,18 @@ class GroupCommit(Generic[Item, Answer]):
         tries = 0
         while True:
             try:
-                return await self._write(items)
+                written = await self._write(items)
             except _PASSING as error:
+                if isinstance(error, ValueError):  # asyncpg's of a value that does not fit its column
+                    raise
+                self.trouble = type(error).__name__
                 wait = RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)]
-                log.warning("Writing %d items again in %s s: %s", len(items), wait, error)
+                log.warning("Writing %d items again in %s s: %r", len(items), wait, error)
                 await asyncio.sleep(wait)
                 tries += 1
+            else:
+                self.trouble = None
+                return written
 
 
 def _settle(future: "asyncio.Future[Answer]", outcome: "Answer | Refused") -> None:

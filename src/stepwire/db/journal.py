@@ -12,6 +12,7 @@ from stepwire.db.pool import Connection, Pool
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.fold import counted
 from stepwire.engine.model import MapPlan, RunState, RunStatus, StepError, StepState
+from stepwire.points import reach
 
 # In the order of the keys: two processes that are sent the same keys in different orders would wait for each other.
 _ACCEPT = """
@@ -48,10 +49,16 @@ RETURNING run.id, owner_id, workflow_id, workflow_version, status, trigger_type,
           started_at, nudges, parent_run_id, root_run_id, depth, is_taken_over
 """
 
+# Whoever changes several runs locks them in the order of their ids, so that no two of them wait for each other.
 _RENEW = """
-UPDATE run SET lease_until = now() + $3 FROM unnest($1::uuid[], $2::int[]) AS held(id, fence)
-WHERE run.id = held.id AND run.fence = held.fence AND run.lease_until IS NOT NULL
-RETURNING run.id, run.nudges
+WITH held AS MATERIALIZED (
+    SELECT run.id, run.nudges, run.lease_until FROM run JOIN unnest($1::uuid[], $2::int[]) AS known(id, fence)
+        ON run.id = known.id AND run.fence = known.fence
+    ORDER BY run.id FOR NO KEY UPDATE OF run
+), renewed AS (
+    UPDATE run SET lease_until = now() + $3 FROM held WHERE run.id = held.id AND held.lease_until IS NOT NULL
+)
+SELECT id, nudges FROM held
 """
 
 _RELEASE = """
@@ -77,10 +84,13 @@ WITH written AS (
                        ELSE u.wake_at END,
         lease_until = CASE WHEN u.is_released THEN NULL ELSE run.lease_until END,
         leased_by = CASE WHEN u.is_released THEN NULL ELSE run.leased_by END
-    FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6::json[], $7::json[], $8::timestamptz[],
-                $9::timestamptz[], $10::timestamptz[], $11::bool[], $12::int[], $13::bool[])
-        AS u(id, fence, known_seq, seq, status, output, error, started_at, completed_at, wake_at, is_released, nudges,
-             is_quiet)
+    FROM (
+        SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6::json[], $7::json[],
+                             $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::bool[], $12::int[], $13::bool[])
+            AS u(id, fence, known_seq, seq, status, output, error, started_at, completed_at, wake_at, is_released, nudges,
+                 is_quiet)
+        ORDER BY id
+    ) AS u
     WHERE run.id = u.id AND run.fence = u.fence AND run.seq = u.known_seq
         AND run.status IN ('queued', 'running', 'paused') AND (NOT u.is_quiet OR run.nudges = u.nudges)
     RETURNING run.id, run.nudges
@@ -105,6 +115,19 @@ WITH written AS (
     JOIN written ON written.id = u.run_id
 )
 SELECT id, nudges FROM written
+"""
+
+# Of a write that is repeated because its answer was lost: nobody else writes with this fence.
+_WRITTEN = """
+SELECT run.id, run.nudges FROM run
+JOIN unnest($1::uuid[], $2::int[], $3::int[]) AS u(id, fence, seq)
+    ON run.id = u.id AND run.fence = u.fence AND run.seq = u.seq
+"""
+
+_LOCK_RELATIVES = """
+SELECT id FROM run
+WHERE id = ANY($1::uuid[]) OR (is_awaited AND (parent_run_id, parent_step_id) IN (SELECT * FROM unnest($2::uuid[], $3::text[])))
+ORDER BY id FOR NO KEY UPDATE
 """
 
 _END_CHILDREN = """
@@ -220,7 +243,9 @@ async def accept(pool: Pool, runs: Sequence[NewRun]) -> dict[UUID, datetime]:
         The instants of acceptance of those that were stored; the others are not in it.
     """
     columns = zip(*(_new_run_row(run) for run in runs), strict=True)
+    reach("accept.before")
     accepted = {record["id"]: record["created_at"] for record in await pool.fetch(_ACCEPT, *columns)}
+    reach("accept.after")
     missing = [run.id for run in runs if run.id not in accepted]
     if missing:
         accepted |= {record["id"]: record["created_at"] for record in await pool.fetch(_ACCEPTED, missing)}
@@ -229,25 +254,34 @@ async def accept(pool: Pool, runs: Sequence[NewRun]) -> dict[UUID, datetime]:
 
 async def claim(pool: Pool, *, worker: str, limit: int, lease: timedelta) -> list[ClaimedRun]:
     """Take up to ``limit`` runs that are due and that nobody holds; their fences rise, so nobody else writes to them."""
+    reach("claim.before")
+    records = await pool.fetch(_CLAIM, worker, limit, lease)
+    if records:
+        reach("claim.after")
     return [
         ClaimedRun(**{**record, "trigger": from_json(record["trigger"]), "input": from_json(record["input"])})
-        for record in await pool.fetch(_CLAIM, worker, limit, lease)
+        for record in records
     ]
 
 
 async def renew(pool: Pool, held: Sequence[tuple[UUID, int]], lease: timedelta) -> dict[UUID, int]:
-    """Prolong leases, given as (run id, fence), in one statement.
+    """Prolong leases, given as (run id, fence), in one statement. One that was just given back stays so.
 
     Returns:
-        Run id to nudges, of those that are still ours.
+        Run id to nudges, of those that nobody else has claimed since.
     """
     ids, fences = [run_id for run_id, _ in held], [fence for _, fence in held]
-    return {record["id"]: record["nudges"] for record in await pool.fetch(_RENEW, ids, fences, lease)}
+    reach("renew.before")
+    kept = {record["id"]: record["nudges"] for record in await pool.fetch(_RENEW, ids, fences, lease)}
+    reach("renew.after")
+    return kept
 
 
 async def release(pool: Pool, held: Sequence[tuple[UUID, int]]) -> None:
     """Hand leases back at once, so that another worker need not wait for them to lapse."""
+    reach("release.before")
     await pool.execute(_RELEASE, [run_id for run_id, _ in held], [fence for _, fence in held])
+    reach("release.after")
 
 
 async def load(
@@ -265,16 +299,51 @@ async def definition(pool: Pool, workflow_id: UUID) -> dict[str, Any] | None:
 
 
 async def append(pool: Pool, entries: Sequence[Entry]) -> Written:
-    """Write entries, at most one per run, in one transaction, and nudge the runs that wait for their end."""
+    """Write entries, at most one per run, in one transaction, and nudge the runs that wait for their end.
+
+    A repeat changes nothing and says the same, even after the runs' lease was given back, as long as nobody has claimed
+    them since.
+    """
     arguments = _append_arguments(entries)
+    reach("journal.before")
+    written = await _append(pool, entries, arguments)
+    reach("journal.after")
+    return written
+
+
+async def _append(pool: Pool, entries: Sequence[Entry], arguments: list[list[Any]]) -> Written:
     if not any(entry.parent_run_id or entry.cut_steps for entry in entries):
         records = await pool.fetch(_APPEND, *arguments)
-        return Written({record["id"]: record["nudges"] for record in records}, [])
+        return Written(await _with_earlier(pool, entries, records), [])
     async with pool.acquire() as connection, connection.transaction():
+        await _lock_relatives(connection, entries)
         records = await connection.fetch(_APPEND, *arguments)
-        nudges = {record["id"]: record["nudges"] for record in records}
+        nudges = await _with_earlier(connection, entries, records)
         nudged = await _tell_relatives(connection, [entry for entry in entries if entry.run_id in nudges])
         return Written(nudges, nudged)
+
+
+async def _with_earlier(
+    connection: "Pool | Connection", entries: Sequence[Entry], records: Sequence[Any]
+) -> dict[UUID, int]:
+    """Run id to nudges, of what was written now, or by the same write before."""
+    nudges = {record["id"]: record["nudges"] for record in records}
+    missing = [
+        (entry.run_id, entry.fence, entry.known_seq + len(entry.events))
+        for entry in entries
+        if entry.run_id not in nudges and entry.events
+    ]
+    if missing:
+        earlier = await connection.fetch(_WRITTEN, *_columns(missing, 3))
+        nudges |= {record["id"]: record["nudges"] for record in earlier}
+    return nudges
+
+
+async def _lock_relatives(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Lock the runs of entries together with their parents and children: two families may be about to write to each other."""
+    ids = {entry.run_id for entry in entries} | {entry.parent_run_id for entry in entries if entry.parent_run_id}
+    cut = [(entry.run_id, step_id) for entry in entries for step_id in entry.cut_steps]
+    await connection.execute(_LOCK_RELATIVES, list(ids), *_columns(cut, 2))
 
 
 async def _tell_relatives(connection: Connection, entries: Sequence[Entry]) -> list[UUID]:

@@ -12,15 +12,16 @@ from stepwire.errors import Unavailable
 log = logging.getLogger(__name__)
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-CONNECT_SECONDS, COMMAND_SECONDS = 10, 60
-AWAY = (  # what is raised when the database cannot be reached just now
+CONNECT_SECONDS = 10
+AWAY = (  # what is raised when the database cannot be reached, or cannot store anything, just now
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # no room on its disk, no connection left, no memory
+    asyncpg.PostgresSystemError,
 )
 _SERVER_SETTINGS = {"application_name": "stepwire", "jit": "off"}
 
@@ -31,8 +32,18 @@ def dsn(url: str) -> str:
     return f"{scheme.partition('+')[0]}{separator}{rest}"
 
 
-async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
-    return await asyncpg.connect(dsn(url), server_settings=_SERVER_SETTINGS, timeout=CONNECT_SECONDS)
+async def connect(url: str, timeout: float | None = None) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection; it may take ``timeout`` seconds to be made, and each of its statements too."""
+    return await asyncpg.connect(
+        dsn(url), server_settings=_SERVER_SETTINGS, timeout=timeout or CONNECT_SECONDS, command_timeout=timeout
+    )
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the same statement may well work in a moment. Not so a value that does not fit its column, which asyncpg
+    reports as an error of its interface.
+    """
+    return isinstance(error, AWAY) and not isinstance(error, ValueError)
 
 
 @contextmanager
@@ -45,26 +56,32 @@ def for_a_client() -> Iterator[None]:
     try:
         yield
     except AWAY as error:
-        if isinstance(error, ValueError):  # asyncpg's of a value that does not fit its column
+        if not is_away(error):
             raise
         raise unavailable(error) from error
 
 
 def unavailable(error: Exception) -> Unavailable:
-    log.warning("The database is away: %s", error.__cause__ or error)
+    log.warning("The database is away: %r", error.__cause__ or error)
+    if isinstance(error.__cause__ or error, asyncpg.DiskFullError):
+        return Unavailable("The database has no room left to store anything; try again.")
     return Unavailable("The database cannot be reached just now; try again.")
 
 
 @asynccontextmanager
-async def open_pool(url: str, *, size: int = 10) -> AsyncIterator[Pool]:
-    """A pool for as long as the context lasts. It connects when first used, and replaces connections that are lost."""
+async def open_pool(url: str, *, size: int = 10, timeout: float = 10.0) -> AsyncIterator[Pool]:
+    """A pool for as long as the context lasts. It connects when first used, and replaces connections that are lost.
+
+    A statement that is not answered within ``timeout`` seconds is given up; within as many more, the connection is
+    usable again or is replaced. Without that, a server that vanishes without a word is waited for until the kernel gives up.
+    """
     pool = asyncpg.create_pool(
         dsn(url),
         min_size=0,
         max_size=size,
         server_settings=_SERVER_SETTINGS,
-        timeout=CONNECT_SECONDS,
-        command_timeout=COMMAND_SECONDS,
+        timeout=timeout,
+        command_timeout=timeout,
     )
     await pool
     try:

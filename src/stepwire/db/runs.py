@@ -11,10 +11,10 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy import select
 from sqlalchemy.orm import defer
 
+from stepwire.db.counts import Kind, count_runs
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.db.paging import select_part
 from stepwire.db.pool import Pool, for_a_client
-from stepwire.db.tallies import Kind, count_runs
 from stepwire.engine.model import FINISHED
 
 _SNAPSHOT = """

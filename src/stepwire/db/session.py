@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from stepwire.db.pool import AWAY, Connection, Pool, connect, for_a_client, open_pool, unavailable
+from stepwire.db.pool import AWAY, Connection, Pool, connect, for_a_client, is_away, open_pool, unavailable
 
 
 class Database:
@@ -52,7 +52,7 @@ class Database:
 def _is_away(error: BaseException | None) -> bool:
     """Whether the driver found nobody there; SQLAlchemy wraps what it says twice, and the repository that again."""
     while error is not None:
-        if isinstance(error, AWAY) and not isinstance(error, ValueError):  # of a value that does not fit its column
+        if is_away(error):
             return True
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             return True
@@ -61,11 +61,16 @@ def _is_away(error: BaseException | None) -> bool:
 
 
 @asynccontextmanager
-async def open_database(url: str, *, pool_size: int = 10, session_pool_size: int = 5) -> AsyncIterator[Database]:
-    """Open engine and pool for as long as the context lasts; the first connection is made when it is needed."""
+async def open_database(
+    url: str, *, pool_size: int = 10, session_pool_size: int = 5, timeout: float = 10.0
+) -> AsyncIterator[Database]:
+    """Open engine and pool for as long as the context lasts; the first connection is made when it is needed.
+
+    ``timeout``: seconds for each statement.
+    """
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: connect(url),
+        async_creator=lambda: connect(url, timeout),
         pool_size=session_pool_size,
         max_overflow=0,
         pool_timeout=30,
@@ -74,7 +79,7 @@ async def open_database(url: str, *, pool_size: int = 10, session_pool_size: int
         json_deserializer=msgspec.json.decode,
     )
     try:
-        async with open_pool(url, size=pool_size) as pool:
+        async with open_pool(url, size=pool_size, timeout=timeout) as pool:
             yield Database(engine, pool)
     finally:
         await engine.dispose()

@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 from stepwire.definition.durations import seconds_of
 from stepwire.definition.expressions import Expression, Scope
@@ -143,11 +143,11 @@ def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
         return Compiled({}, is_static=True)
     templates: dict[tuple[str | int, ...], set[str]] = {}
     for error in _validator(spec.config).iter_errors(raw):
-        if not _may_be_expression(error.instance, error.absolute_path, spec.expressions):
-            path = "".join(f"/{pointer(key)}" for key in error.absolute_path)
-            data.wrong(f"/data/config{path}", error.message[:300].rstrip(".") + ".")
-        elif error.validator in ("type", "anyOf"):
-            templates[tuple(error.absolute_path)] = _types(error.schema)
+        if not _may_be_expression(error.instance, error.instance_path, spec.expressions):
+            path = "".join(f"/{pointer(key)}" for key in error.instance_path)
+            data.wrong(f"/data/config{path}", _message(error)[:300].rstrip(".") + ".")
+        else:
+            templates[tuple(error.instance_path)] = _types(error)
     if (fault := spec.check(raw)) is not None:
         data.wrong("/data/config", fault)
     compiled, issues = compile_value(raw, scope, spec.expressions, _texts(spec.config))
@@ -164,6 +164,14 @@ def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
     return compiled
 
 
+def _message(error: ValidationError) -> str:
+    """What is wrong, with all that it could be."""
+    options = getattr(error.kind, "options", None)
+    if not isinstance(options, list):
+        return str(error.message)
+    return f"{error.instance!r} is not one of {', '.join(map(str, options))}"
+
+
 _SPOKEN = {
     "array": "a list", "boolean": "true or false", "integer": "an integer", "null": "null", "number": "a number",
     "object": "an object", "string": "a string",
@@ -174,16 +182,15 @@ _JSON_TYPES = {
 }  # fmt: skip
 
 
-def _types(schema: Any) -> set[str]:
-    """The JSON types that a schema allows; none where it does not say. Any number may turn out to be an integer."""
-    alternatives = schema.get("anyOf", [schema]) if isinstance(schema, dict) else []
-    types = {each.get("type") for each in alternatives if isinstance(each, dict)}
-    known = {each for each in types if isinstance(each, str)}
-    return (
-        set()
-        if len(known) < len(types)
-        else known | ({"integer", "number"} if known & {"integer", "number"} else set())
-    )
+def _types(error: ValidationError) -> set[str]:
+    """The JSON types that would do; none where that is not all that is wrong. Any number may turn out to be an integer."""
+    wanted: set[str] = set()
+    for alternative in getattr(error.kind, "context", None) or [[error]]:
+        types = {name for each in alternative for name in getattr(each.kind, "types", ())}
+        if not types:
+            return set()
+        wanted |= types
+    return wanted | ({"integer", "number"} if wanted & {"integer", "number"} else set())
 
 
 def _type_at(value: Any, where: tuple[str | int, ...]) -> str | None:

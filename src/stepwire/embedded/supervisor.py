@@ -49,15 +49,18 @@ class _Revival:
 class _Child:
     """The API or a worker: ``python -m stepwire <command>``, started again when it dies."""
 
-    def __init__(self, command: str, environment: Mapping[str, str], parent_pipe: int) -> None:
+    def __init__(self, command: str, environment: Mapping[str, str]) -> None:
         self.command = command
-        self._environment = {**environment, "STEPWIRE_PARENT_FD": str(parent_pipe)}
-        self._pipe = parent_pipe
+        self._pipe, self._word = os.pipe()  # the writing end closes when this process ends
+        self._environment = {**environment, "STEPWIRE_PARENT_FD": str(self._pipe)}
         self._revival = _Revival()
+        self._may_begin = False
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self._revival.started()
+        if self._may_begin:
+            os.write(self._word, b".")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "stepwire", self.command], env=self._environment, stdin=subprocess.DEVNULL,
             pass_fds=(self._pipe,), start_new_session=True,
@@ -71,6 +74,15 @@ class _Child:
         if self._revival.is_due(f"The {self.command} process ended with {code}"):
             self.start()
         return None
+
+    def let_begin(self) -> None:
+        """What it stands on is there: it has loaded what it needs meanwhile."""
+        self._may_begin = True
+        os.write(self._word, b".")
+
+    def close(self) -> None:
+        os.close(self._pipe)
+        os.close(self._word)
 
     def signal(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -119,33 +131,32 @@ class Supervisor:
             signal.signal(number, self._stop)
         with locked_home(self._home):
             services = EmbeddedServices(self._home, self._settings)
+            told = services.environment()
+            children = [_Child(command, {**self._environment, **told}) for command in ("api", "worker")]
             try:
+                for child in children:
+                    child.start()
                 services.start(self._stopping)
                 if self._stopping.is_set():
                     return 0
-                told = services.environment()
                 self._migrate(self._settings.database_url or told["DATABASE_URL"])
-                return self._run_children({**self._environment, **told}, services)
+                return self._run_children(children, services)
             finally:
+                self._end(children)
                 services.stop()
 
-    def _run_children(self, environment: Mapping[str, str], services: EmbeddedServices) -> int:
-        reading, _writing = os.pipe()  # the writing end is never written to: it closes when this process ends
-        children = [_Child(command, environment, reading) for command in ("api", "worker")]
+    def _run_children(self, children: list[_Child], services: EmbeddedServices) -> int:
         address = url_file(self._home)
         address.write_text(_url(self._settings))
         try:
             return self._watch(children, services)
         finally:
             address.unlink(missing_ok=True)
-            self._end(children)
-            os.close(_writing)
-            os.close(reading)
 
     def _watch(self, children: list[_Child], services: EmbeddedServices) -> int:
         servers = [_KeptServer(server, self._stopping) for server in services.servers]
         for child in children:
-            child.start()
+            child.let_begin()
         while not self._stopping.wait(LOOK_SECONDS):
             for server in servers:
                 server.look()
@@ -163,6 +174,7 @@ class Supervisor:
                 if self._in_a_hurry or time.monotonic() > deadline:
                     child.signal(signal.SIGKILL)
                 time.sleep(0.02)
+            child.close()
 
     def _stop(self, *_: object) -> None:
         self._in_a_hurry = self._stopping.is_set()

@@ -1,6 +1,7 @@
 """Starts the runs that ``core.workflow`` asks for, once per step, and again only where the one before has failed."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from stepwire.definition.input_schema import InputSchema
 from stepwire.engine.events import RunQueued, data_of
 from stepwire.engine.model import FINISHED
 from stepwire.errors import InvalidInput
+from stepwire.runtime.patience import patiently
 from stepwire.signals.wake import Waker
 from stepwire.steps.base import StepFailed
 
@@ -30,7 +32,7 @@ class Children:
     async def start(
         self, parent: ClaimedRun, step_id: str, attempt: int, workflow_id: UUID, value: dict[str, Any], wait: bool
     ) -> UUID:
-        """The run for this attempt of a step; it is stored when this returns.
+        """The run for this attempt of a step; it is stored when this returns. While the database is away this waits.
 
         A repeat finds the run that the first call has started. The next attempt after a failure takes the failed run
         up again from its failed steps; after a cancellation it starts another one.
@@ -38,6 +40,11 @@ class Children:
         Raises:
             StepFailed: the workflow is missing or not published, or the input does not fit it, or it is too deep.
         """
+        return await patiently(partial(self._start, parent, step_id, attempt, workflow_id, value, wait))
+
+    async def _start(
+        self, parent: ClaimedRun, step_id: str, attempt: int, workflow_id: UUID, value: dict[str, Any], wait: bool
+    ) -> UUID:
         known = await known_child(self._pool, parent.id, step_id)
         if known is not None and (known.parent_attempt == attempt or known.status not in ("failed", "cancelled")):
             if known.status in FINISHED:  # it told of its end when nothing waited for it yet

@@ -23,6 +23,7 @@ from stepwire.engine.facts import (
     Abandoned,
     Answered,
     AnyFact,
+    AttemptWaits,
     Begin,
     CancelRequested,
     ChildEnded,
@@ -45,15 +46,19 @@ INLINE_STEPS_AT_ONCE = 100  # then other runs have a turn
 
 Append = Callable[[Entry], Awaitable[int | None]]
 Announce = Callable[[UUID, Announcement], None]
+Hold = Callable[[ClaimedRun], Awaitable[None]]
 LookOutside = Callable[[UUID, Sequence[str], Sequence[str]], Awaitable[Outside]]
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What drivers work with. ``append`` says None where the lease is lost, else the run's nudges."""
+    """What drivers work with. ``append`` says None where the lease is lost, else the run's nudges; ``hold`` returns while
+    the run is this worker's, and raises LeaseLost else.
+    """
 
     executor: Executor
     append: Append
+    hold: Hold
     announce: Announce
     look_outside: LookOutside
     longest_run: timedelta
@@ -119,9 +124,10 @@ class Driver:
             taken += seen
         return [*taken, self._time_passed(at)]
 
-    async def _look(self) -> list[AnyFact]:
+    async def _look(self, *also_awaiting: str) -> list[AnyFact]:
         """What has happened outside; the engine passes over what it knows already."""
-        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), list(self.state.awaiting))
+        awaiting = [*self.state.awaiting, *also_awaiting]
+        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), awaiting)
         self._nudges = max(self._nudges, seen.nudges)
         at = now()
         if seen.is_cancel_requested:
@@ -142,6 +148,8 @@ class Driver:
         before = self.state
         events, effects = await self._settle(facts)
         rests = self._rests(effects)
+        if self.state.is_finished:  # whoever reads that it is over can rely on nothing being begun any more
+            self._cut_attempts()
         try:
             await self._journal(before, events, rests)
         except Refused as error:
@@ -151,6 +159,8 @@ class Driver:
             await self._journal(before, events, rests)
         if rests:
             return True
+        if effects:  # the process may have been asleep since the journal was written
+            await self._hands.hold(self.run)
         for effect in effects:
             self._begin(effect)
         return False
@@ -254,16 +264,20 @@ class Driver:
         while not self._inbox.empty():
             reports.append(self._inbox.get_nowait())
         facts = [report for report in reports if report is not None]
-        if None in reports:
+        # A child run that an earlier attempt has started may be over, and nudges nobody any more.
+        begun = [fact.step_id for fact in facts if isinstance(fact, AttemptWaits) and fact.waits_for == "run"]
+        if begun or None in reports:
             self._is_nudged = False
-            facts += await self._look()
+            facts += await self._look(*begun)
         return facts
 
     async def _stop_attempts(self) -> None:
-        attempts = list(self._in_flight.values())
-        for attempt in attempts:
+        self._cut_attempts()
+        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+
+    def _cut_attempts(self) -> None:
+        for attempt in self._in_flight.values():
             attempt.cancel()
-        await asyncio.gather(*attempts, return_exceptions=True)
 
 
 def _not_before(due_at: datetime | None) -> datetime:

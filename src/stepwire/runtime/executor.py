@@ -18,6 +18,7 @@ from stepwire.engine.facts import AnyFact, AttemptCompleted, AttemptFailed, Atte
 from stepwire.engine.model import RunState
 from stepwire.engine.places import Place, locate
 from stepwire.log import redaction
+from stepwire.points import reach
 from stepwire.runtime.attempt import carry_out
 from stepwire.runtime.children import Children
 from stepwire.runtime.clock import jitter, now
@@ -177,7 +178,10 @@ class Executor:
             log=log,
             start_run=partial(self._children.start, run, path, prepared.attempt),
         )
-        return await cast("EffectStep", self._registry[prepared.step.type]).execute(config, context)
+        reach("act.before")
+        outcome = await cast("EffectStep", self._registry[prepared.step.type]).execute(config, context)
+        reach("act.after")
+        return outcome
 
     async def _timed(
         self, run: ClaimedRun, prepared: Prepared, act: Coroutine[Any, Any, Outcome | Wait | Items]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -12,7 +13,7 @@ from uuid import UUID, uuid4
 from redis.asyncio import Redis
 
 from stepwire.db import journal
-from stepwire.db.control import outside
+from stepwire.db.control import Outside, outside
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import ClaimedRun, Entry
 from stepwire.db.pool import Pool
@@ -24,6 +25,7 @@ from stepwire.runtime.alarm import Alarm
 from stepwire.runtime.clock import now
 from stepwire.runtime.driver import Driver, Hands
 from stepwire.runtime.executor import Executor
+from stepwire.runtime.patience import patiently
 from stepwire.runtime.plans import Plans, PlanUnavailable
 from stepwire.runtime.tallies import keep_tallies
 from stepwire.signals.live import Announcement, announce
@@ -59,12 +61,14 @@ class Runner:
         self._lease = timedelta(seconds=lease_seconds)
         self._driven: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
         self._drivers: dict[UUID, Driver] = {}
+        self._lapses_at: dict[tuple[UUID, int], float] = {}  # (id, fence); by our clock, no later than the database's
         self._entries = GroupCommit(self._write, weigh=_weight)
         self._hands = Hands(
             executor=executor,
             append=self._entries.submit,
+            hold=self._hold,
             announce=self._tell,
-            look_outside=partial(outside, pool),
+            look_outside=self._look_outside,
             longest_run=timedelta(seconds=longest_run_seconds),
             max_context_bytes=max_context_bytes,
         )
@@ -92,8 +96,10 @@ class Runner:
                 if limit <= 0:
                     self._is_hungry = True
                     return
+                lapses_at = self._from_now()
                 claimed = await journal.claim(self._pool, worker=self.worker, limit=limit, lease=self._lease)
                 for run in claimed:
+                    self._lapses_at[run.id, run.fence] = lapses_at
                     self._start(run)
                 if len(claimed) < limit:
                     return
@@ -129,6 +135,7 @@ class Runner:
         task.add_done_callback(lambda _: self._ended(run))
 
     def _ended(self, run: ClaimedRun) -> None:
+        self._lapses_at.pop((run.id, run.fence), None)
         if run.id in self._driven and self._driven[run.id][0] == run.fence:
             del self._driven[run.id]
         if self._is_hungry and not self._is_stopping:
@@ -149,17 +156,20 @@ class Runner:
             await self._drive_until_it_rests(run)
         except LeaseLost as error:
             log.warning("%s", error)
-            await journal.release(self._pool, [(run.id, run.fence)])  # ours still, where it was only nudged
+            # Ours still, where it was only nudged.
+            await patiently(partial(journal.release, self._pool, [(run.id, run.fence)]))
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("Run %s cannot be driven; its lease lapses and it is tried again", run.id)
 
     async def _drive_until_it_rests(self, run: ClaimedRun) -> None:
-        state = RunState() if run.seq <= 1 else await journal.load(self._pool, run.id, run.status, run.started_at)
+        state = RunState()
+        if run.seq > 1:
+            state = await patiently(partial(journal.load, self._pool, run.id, run.status, run.started_at))
         first: Abandoned | None = None
         try:
-            plan = await self._plans.get(run.workflow_id)
+            plan = await patiently(partial(self._plans.get, run.workflow_id))
         except PlanUnavailable as error:
             plan, first = Plan(steps={}), Abandoned(at=now(), code=error.kind, message=error.detail)
         driver = self._drivers[run.id] = Driver(run, plan, state, self._hands)
@@ -169,6 +179,26 @@ class Runner:
             if self._drivers.get(run.id) is driver:
                 del self._drivers[run.id]
         self._alarm.set(driver.wake_at)
+
+    async def _look_outside(self, run_id: UUID, asking: Sequence[str], awaiting: Sequence[str]) -> Outside:
+        return await patiently(partial(outside, self._pool, run_id, asking, awaiting))
+
+    async def _hold(self, run: ClaimedRun) -> None:
+        """Return while a run is ours by the clock, or is made so again: a worker that was stopped, or cut off from the
+        database, begins nothing that another one may have begun, or that was cancelled, meanwhile.
+
+        Raises:
+            LeaseLost: somebody else has claimed it.
+        """
+        held = [(run.id, run.fence)]
+        while time.monotonic() > self._lapses_at[run.id, run.fence]:
+            lapses_at = self._from_now()
+            if run.id not in await patiently(partial(journal.renew, self._pool, held, self._lease)):
+                raise LeaseLost(f"The lease on run {run.id} lapsed, and another worker has claimed it.")
+            self._lapses_at[run.id, run.fence] = lapses_at
+
+    def _from_now(self) -> float:
+        return time.monotonic() + self._lease.total_seconds()
 
     async def _write(self, entries: Sequence[Entry]) -> list[int | None]:
         written = await journal.append(self._pool, entries)
@@ -215,12 +245,15 @@ class Runner:
         held = self.held()
         if not held:
             return
+        lapses_at = self._from_now()
         kept = await journal.renew(self._pool, held, self._lease)
         for run_id, fence in held:
             current = self._driven.get(run_id)
             if run_id not in kept and current is not None and current[0] == fence:
                 log.warning("The lease on run %s was lost", run_id)
                 current[1].cancel()
+            elif current is not None and current[0] == fence:
+                self._lapses_at[run_id, fence] = lapses_at
         for run_id, nudges in kept.items():
             driver = self._drivers.get(run_id)
             if driver is not None and driver.has_missed(nudges):

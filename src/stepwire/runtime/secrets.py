@@ -1,7 +1,5 @@
 """Secrets for the one attempt whose step names them: read and decrypted when it begins, and kept by nobody else."""
 
-import asyncio
-import logging
 from collections.abc import Collection
 from uuid import UUID
 
@@ -9,11 +7,8 @@ from stepwire.auth.encryption import Keyring, Unreadable
 from stepwire.db import secrets
 from stepwire.db.pool import Pool
 from stepwire.definition.secrets import place
-from stepwire.errors import Unavailable
+from stepwire.runtime.patience import patiently
 from stepwire.steps.base import StepFailed
-
-log = logging.getLogger(__name__)
-PATIENCE_SECONDS = 0.5  # between two tries while the database is away
 
 
 class SecretReader:
@@ -40,12 +35,7 @@ class SecretReader:
         return {name: self._opened(self._keyring, owner, name, sealed[name]) for name in names}
 
     async def _sealed(self, owner: UUID, names: Collection[str]) -> dict[str, bytes]:
-        while True:
-            try:
-                return await secrets.read(self._pool, owner, names)
-            except Unavailable as error:
-                log.warning("Secrets cannot be read yet: %s", error.__cause__)
-                await asyncio.sleep(PATIENCE_SECONDS)
+        return await patiently(lambda: secrets.read(self._pool, owner, names))
 
     def _opened(self, keyring: Keyring, owner: UUID, name: str, sealed: bytes) -> str:
         try:

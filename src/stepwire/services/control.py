@@ -14,6 +14,7 @@ from stepwire.db.session import Database
 from stepwire.definition.input_schema import InputSchema
 from stepwire.engine.model import FINISHED
 from stepwire.errors import RunFinished, RunNotFailed, RunNotFound, RunNotPaused, StepNotWaiting
+from stepwire.points import reach
 from stepwire.services.idempotency import request_hash
 from stepwire.services.limits import check_json, check_text
 from stepwire.services.runs import RunService
@@ -78,6 +79,7 @@ class RunControl:
             locked = await control.lock(connection, owner, run_id)
             if locked is not None and locked.status == "failed":
                 await control.take_up(connection, run_id, locked)
+        reach("retry.after")
         run, steps = await self._runs.get(owner, run_id)
         if locked is None or locked.status != "failed":
             raise RunNotFailed(f"The run is {run.status}; only failed runs can be taken up again.")
@@ -94,6 +96,7 @@ class RunControl:
         check_text(step_id, "step_id")
         async with self._database.transaction() as connection:
             seq, is_new = await self._answer(connection, owner, run_id, step_id, data)
+        reach("answer.after")
         if is_new:
             await asyncio.gather(self._announce_nudge([run_id]), self._wake())
         run, steps = await self._runs.get(owner, run_id)

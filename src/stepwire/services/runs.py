@@ -28,7 +28,7 @@ from stepwire.services.limits import check_json
 from stepwire.services.paging import Paging, Part, cut, instant, part_of
 
 KNOWN_WORKFLOWS = 1000
-ACCEPT_SECONDS = 30
+ACCEPT_SECONDS = 5
 
 
 class StartedRun(msgspec.Struct, frozen=True):

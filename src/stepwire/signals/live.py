@@ -15,7 +15,8 @@ import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from stepwire.signals.connection import Lost
+from stepwire.points import reach
+from stepwire.signals.connection import Lost, next_message
 
 log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 256 << 10
@@ -50,10 +51,12 @@ async def announce(redis: Redis, announcements: Iterable[tuple[UUID, Announcemen
         if len(message) > MAX_MESSAGE_BYTES:
             message = msgspec.json.encode(Announcement(announcement.first, announcement.last, announcement.is_final))
         pipeline.publish(channel(run_id), message)
+    reach("tell.before")
     try:
         await pipeline.execute()
     except Lost as error:
         log.warning("Announcements were lost, watchers read the journal instead: %s", error)
+    reach("tell.after")
 
 
 class Subscription:
@@ -132,7 +135,7 @@ class LiveHub:
             await pubsub.subscribe(*self._channels)
             self._pubsub = pubsub
             while True:
-                message = await pubsub.get_message(timeout=5)
+                message = await next_message(pubsub)
                 if message is not None:
                     self._hand_out(message)
                 elif not pubsub.channels:

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from stepwire.signals.connection import Lost
+from stepwire.points import reach
+from stepwire.signals.connection import Lost, next_message
 
 log = logging.getLogger(__name__)
 _CHANNEL = "stepwire:nudge"
@@ -20,10 +21,12 @@ RECONNECT_SECONDS = 0.3
 
 async def announce_nudges(redis: Redis, run_ids: Sequence[UUID]) -> None:
     """Call after the commit of what happened."""
+    reach("nudge.before")
     try:
         await redis.publish(_CHANNEL, b"".join(run_id.bytes for run_id in run_ids))
     except Lost as error:
         log.warning("The workers were not told of what happened, they will see it themselves: %s", error)
+    reach("nudge.after")
 
 
 async def hear_nudges(redis: Redis, nudge: Callable[[UUID], None]) -> None:
@@ -33,8 +36,8 @@ async def hear_nudges(redis: Redis, nudge: Callable[[UUID], None]) -> None:
         try:
             await pubsub.subscribe(_CHANNEL)
             while True:
-                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
-                data: bytes = message["data"] if message is not None else b""
+                message = await next_message(pubsub)
+                data: bytes = message["data"] if message is not None and message["type"] == "message" else b""
                 for start in range(0, len(data), 16):
                     nudge(UUID(bytes=data[start : start + 16]))
         except Lost as error:

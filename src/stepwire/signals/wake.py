@@ -5,6 +5,7 @@ import logging
 
 from redis.asyncio import Redis
 
+from stepwire.points import reach
 from stepwire.signals.connection import Lost
 from stepwire.signals.queue import DRIVE, WakeQueue
 
@@ -33,11 +34,13 @@ class Waker:
 
         While the flag stands, a job is queued and not taken: it will see what was committed just now.
         """
+        reach("wake.before")
         try:
             if await self._redis.set(_FLAG, 1, nx=True, px=_FLAG_MILLISECONDS):
                 await self._queue.enqueue(DRIVE, timeout=_JOB_SECONDS, ttl=-1)
         except Lost as error:
             log.warning("A wake was lost, the sweeper will make up for it: %s", error)
+        reach("wake.after")
 
     async def taken(self) -> None:
         """Say that a drive job begins. To be called before it looks for what is due: later commits wake anew."""

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import Any, cast, get_args
 
 import msgspec
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema_rs import ReferencingError, ValidationError, meta
 
 from stepwire.definition.graph import DECORATIONS
 from stepwire.definition.plan import ConfigType, Handles, StepKind
+from stepwire.definition.schema_graph import DIALECT
 from stepwire.definition.step import config_schema
 from stepwire.errors import StepwireError
 from stepwire.steps.base import EffectContext, EffectStep, InlineContext, InlineStep, Outcome, Wait
@@ -153,9 +153,11 @@ def _config(step: object) -> ConfigType:
 
 def _judge_schema(schema: dict[str, Any] | None) -> None:
     try:
-        Draft202012Validator.check_schema({} if schema is None else schema)
-    except SchemaError as error:
-        raise Malformed(f"Its `output_schema` is no JSON Schema: {text(error.message, 500)}") from None
+        meta.validate({"$schema": DIALECT} | ({} if schema is None else schema))
+    except (ValidationError, ReferencingError, ValueError, TypeError) as error:
+        raise Malformed(
+            f"Its `output_schema` is no JSON Schema: {text(getattr(error, 'message', error), 500)}"
+        ) from None
 
 
 def _judge_functions(step: object, kind: StepKind) -> None:

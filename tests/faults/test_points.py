@@ -1,0 +1,107 @@
+"""A process may die between any two lines that matter, and at any moment under load: nothing is lost, nothing is doubled
+that cannot be recognised.
+"""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from factories import chain, node
+from fleet import Fleet
+from load import Load, World
+from stack import until
+from stepwire.points import POINTS
+
+SEED = int(os.environ.get("STEPWIRE_FAULTS_SEED") or time.time())
+RUNS = int(os.environ.get("STEPWIRE_FAULTS_RUNS") or 150)
+OF_THE_API = ("accept", "answer", "cancel", "retry", "wake", "nudge")
+OF_THE_WORKER = ("claim", "journal", "act", "child", "tell", "nudge", "renew", "release", "wake")
+_BY_COMMAND = {"api": OF_THE_API, "worker": OF_THE_WORKER}
+PLACES = {
+    command: [point for point in POINTS if point.partition(".")[0] in names] for command, names in _BY_COMMAND.items()
+}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.close()
+
+
+def test_every_point_is_somebodys() -> None:
+    assert set(POINTS) == {point for places in PLACES.values() for point in places}
+
+
+def test_dying_at_any_point_costs_nothing(
+    services: dict[str, str], tmp_path: Path, world: World, request: pytest.FixtureRequest
+) -> None:
+    fleet = Fleet(services, tmp_path, apis=1, workers=1, number=2)
+    request.addfinalizer(fleet.kill)
+    load = Load(fleet.apis, world, SEED)
+    stop = threading.Event()
+    clients = threading.Thread(target=lambda: load.run_until(stop))
+    clients.start()
+    try:
+        for name, points in (("api-0", PLACES["api"]), ("worker-0", PLACES["worker"])):
+            for point in points:
+                fleet.replace(name, point)
+                if point.startswith("release"):
+                    hold_and_stop(fleet, world)
+                until(lambda name=name: fleet.has_died(name) or load.faults, f"{name} dying at {point}")
+            fleet.replace(name)
+    finally:
+        stop.set()
+        clients.join()
+    assert load.faults == []
+    fleet.settle(load, world)
+    fleet.close()
+
+
+def hold_and_stop(fleet: Fleet, world: World) -> None:
+    """Have the worker told to end while it is in the middle of something that takes longer than its grace."""
+    api, before = fleet.apis[0], len(world.calls)
+    long = api.publish(chain(node("call", "http.request", {"method": "POST", "url": f"{world.url}/long"})))
+    held = api.start(long)["id"]
+    until(lambda: any(key.startswith(held) for _, key in world.calls[before:]), "the call being under way")
+    fleet.processes["worker-0"].popen.terminate()
+
+
+def test_a_child_run_may_end_before_its_parent_is_taken_up_again(
+    services: dict[str, str], tmp_path: Path, world: World, request: pytest.FixtureRequest
+) -> None:
+    fleet = Fleet(services, tmp_path, apis=1, workers=1, number=2)
+    request.addfinalizer(fleet.kill)
+    child = fleet.apis[0].publish(chain(node("done", "core.transform", {"values": {"n": 1}})))
+    parent = fleet.apis[0].publish(chain(node("child", "core.workflow", {"workflow_id": child})))
+    fleet.replace("worker-0", "child.after")
+    run = fleet.apis[0].start(parent)
+    until(lambda: fleet.has_died("worker-0"), "the worker dying when the child run is stored")
+    fleet.replace("worker-0")
+
+    assert fleet.apis[0].finished(run["id"])["output"] == {"child": {"done": {"n": 1}}}
+    fleet.close()
+
+
+def test_dying_at_random_under_load_costs_nothing(
+    services: dict[str, str], tmp_path: Path, world: World, request: pytest.FixtureRequest
+) -> None:
+    print(f"STEPWIRE_FAULTS_SEED={SEED} STEPWIRE_FAULTS_RUNS={RUNS}")
+    chance = random.Random(SEED)
+    fleet = Fleet(services, tmp_path, apis=2, workers=2, number=3)
+    request.addfinalizer(fleet.kill)
+    load = Load(fleet.apis, world, SEED)
+    clients = threading.Thread(target=lambda: load.run(RUNS, clients=24 if RUNS > 1000 else 8))
+    clients.start()
+    while clients.is_alive():
+        print(fleet.harass(chance, PLACES))
+        clients.join(chance.uniform(0.5, 3.0))
+    assert load.faults == []
+    fleet.settle(load, world)
+    fleet.close()
+    print(fleet.found)

@@ -1,0 +1,120 @@
+"""APIs and workers on a database of their own, to be killed and replaced one by one."""
+
+import asyncio
+import random
+import signal
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+from redis import Redis
+
+from audit import audit, left_jobs, left_over
+from load import Load, World
+from stack import Api, Process, free_port, until
+from stepwire.db.migrate import migrate
+
+LEASE_SECONDS = 1.0
+
+
+class Fleet:
+    """``services`` is the environment that leads to a PostgreSQL and a Valkey; ``number`` is the Valkey's database."""
+
+    def __init__(self, services: dict[str, str], folder: Path, *, apis: int, workers: int, number: int) -> None:
+        self._folder = folder
+        self._services = services
+        self.url = asyncio.run(_database(services["DATABASE_URL"]))
+        self.redis = Redis.from_url(f"{services['REDIS_URL']}?db={number}")
+        self.redis.flushdb()
+        self._environment = services | {
+            "DATABASE_URL": self.url,
+            "REDIS_URL": f"{services['REDIS_URL']}?db={number}",
+            "STEPWIRE_LEASE_SECONDS": str(LEASE_SECONDS),
+            "STEPWIRE_GRACE_SECONDS": "0.2",
+            "STEPWIRE_HTTP_ALLOW": "127.0.0.1",
+            "STEPWIRE_LOG_FORMAT": "console",
+        }
+        migrate(self.url)
+        self._ports = {f"api-{index}": free_port() for index in range(apis)}
+        self.names = [*self._ports, *(f"worker-{index}" for index in range(workers))]
+        self.processes = {name: self.start(name) for name in self.names}
+        self.apis = [Api(f"http://127.0.0.1:{port}", services["SUPABASE_JWT_SECRET"]) for port in self._ports.values()]
+        for api in self.apis:
+            until(api.is_ready, "the API being ready")
+
+    def start(self, name: str, die_at: str = "") -> Process:
+        """``die_at`` as in the setting of that name."""
+        command = name.partition("-")[0]
+        more = {"STEPWIRE_DIE_AT": die_at, "STEPWIRE_PORT": str(self._ports.get(name, 1))}
+        return Process(command, self._environment | more, self._folder / f"{name}.log")
+
+    def replace(self, name: str, die_at: str = "") -> None:
+        """Kill it, if it has not died by itself, and start it again."""
+        self.processes[name].kill()
+        self.processes[name] = self.start(name, die_at)
+
+    def has_died(self, name: str) -> bool:
+        """Whether it has, by its own hand: nobody asked it to end."""
+        code = self.processes[name].popen.poll()
+        assert code in (None, -signal.SIGKILL), f"{name} ended with {code}: {self.log_of(name)}"
+        return code is not None
+
+    def log_of(self, name: str) -> str:
+        return (self._folder / f"{name}.log").read_text()[-3000:]
+
+    def harass(self, chance: random.Random, points: dict[str, list[str]]) -> str:
+        """Bring back what has died, then kill something else, or have it die at a point that chance picks. Says what."""
+        for each in self.names:
+            if self.has_died(each):
+                self.replace(each)
+        name = chance.choice(self.names)
+        where = ""
+        if chance.random() < 0.5:
+            where = f"{chance.choice(points[name.partition('-')[0]])}:{chance.randint(1, 20)}"
+        self.replace(name, where)
+        return f"{name} {where}".strip()
+
+    def settle(self, load: Load, world: World) -> None:
+        """Have everything end in peace, then check what came of it."""
+        for name in self.names:  # some are still to die somewhere
+            self.replace(name)
+        self._wait_for_the_end()
+        until(lambda: not left_jobs(self.redis), f"no job being left: {left_jobs(self.redis)}")
+        keys = [key for _, key in world.calls]
+        self.found = asyncio.run(audit(self.url, load.ends, keys, load.effects))
+        assert load.late_calls() == []
+
+    def _wait_for_the_end(self) -> None:
+        try:
+            until(lambda: not asyncio.run(self._left()), "every run being over")
+        except AssertionError:
+            raise AssertionError(f"not over: {asyncio.run(self._left())}") from None
+
+    async def _left(self) -> list[dict[str, object]]:
+        database = await asyncpg.connect(self.url)
+        try:
+            return await left_over(database)
+        finally:
+            await database.close()
+
+    def kill(self) -> None:
+        """Leave nothing behind, whatever became of the test."""
+        for process in self.processes.values():
+            process.kill()
+
+    def close(self) -> None:
+        for api in self.apis:
+            api.http.close()
+        self.redis.close()
+        codes = [process.stop() for process in self.processes.values()]
+        assert set(codes) <= {0, -signal.SIGTERM}, codes  # the latter: told to end before it had begun
+
+
+async def _database(url: str) -> str:
+    name = f"fleet_{uuid4().hex}"
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+    return url.replace("/stepwire?", f"/{name}?")
