@@ -176,6 +176,7 @@ _SPOKEN = {
     "array": "a list", "boolean": "true or false", "integer": "an integer", "null": "null", "number": "a number",
     "object": "an object", "string": "a string",
 }  # fmt: skip
+_OF_TEXT = frozenset({"pattern", "minLength", "maxLength", "format"})  # what only text is told
 _JSON_TYPES = {
     "BOOL": "boolean", "INT": "integer", "UINT": "integer", "DOUBLE": "number", "STRING": "string", "BYTES": "string",
     "TIMESTAMP": "string", "DURATION": "string", "LIST": "array", "MAP": "object", "NULL": "null",
@@ -187,6 +188,7 @@ def _types(error: ValidationError) -> set[str]:
     wanted: set[str] = set()
     for alternative in getattr(error.kind, "context", None) or [[error]]:
         types = {name for each in alternative for name in getattr(each.kind, "types", ())}
+        types |= {"string" for each in alternative if each.kind.name in _OF_TEXT}
         if not types:
             return set()
         wanted |= types
@@ -199,7 +201,7 @@ def _type_at(value: Any, where: tuple[str | int, ...]) -> str | None:
         value = value[key]
     if not isinstance(value, Template):
         return None
-    if len(value.parts) > 1:
+    if len(value.parts) > 1 or value.is_text:
         return "string"
     only = value.parts[0]
     return _JSON_TYPES.get(only.returns.partition("<")[0]) if isinstance(only, Expression) else None
