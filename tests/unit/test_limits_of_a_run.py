@@ -13,6 +13,7 @@ from stepwire.engine.facts import (
     AttemptWaits,
     Begin,
     ChildEnded,
+    Expired,
     ItemsGiven,
     TimePassed,
 )
@@ -144,4 +145,20 @@ def test_a_container_that_takes_too_long_fails_with_all_that_is_in_it() -> None:
     assert error is not None
     assert (state.status, error.code) == ("completed", "timeout")
     assert state.step("each[1].in").status == "cancelled"
+    assert state.next_due_at() is None
+
+
+def test_a_run_that_takes_too_long_fails_with_all_that_waits_in_it() -> None:
+    nodes = [node("ask", "core.approval"), node("each", "core.map", {"items": [1]}), {**node("in"), "parentId": "each"}]
+    items = ItemsGiven(at=NOW, step_id="each", attempt=1, input={}, items=1, concurrency=1, collects=True)
+    asks = waiting("ask", waits_for="person")
+
+    state, events = played(plan_of(definition(nodes)), *asks, items, Expired(at=LATER, seconds=2_592_000))
+
+    assert state.error is not None
+    assert (state.status, state.error.code) == ("failed", "run-timeout")
+    assert {path: step.status for path, step in state.steps.items()} == dict.fromkeys(
+        ["ask", "each", "each[0].in"], "cancelled"
+    )
+    assert events[-1].name == "run.failed"
     assert state.next_due_at() is None

@@ -317,6 +317,7 @@ def test_an_expression_whose_type_is_known_not_to_fit_is_said(step_type: str, co
         ("webhook.respond", {"status": "{{ 200 }}", "body": "{{ [1] }}"}),
         ("http.request", {"url": "{{ 'https://' + input.host }}", "timeout": "{{ duration('5s') }}"}),
         ("core.delay", {"until": "{{ timestamp('2030-01-01T00:00:00Z') }}"}),
+        ("core.workflow", {"workflow_id": "{{ 5 }}"}),
     ],
 )
 def test_an_expression_whose_type_may_fit_is_not_complained_of(step_type: str, config: Any) -> None:

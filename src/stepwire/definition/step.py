@@ -176,13 +176,11 @@ _SPOKEN = {
     "array": "a list", "boolean": "true or false", "integer": "an integer", "null": "null", "number": "a number",
     "object": "an object", "string": "a string",
 }  # fmt: skip
+_OF_TEXT = frozenset({"pattern", "minLength", "maxLength", "format"})  # what only text is told
 _JSON_TYPES = {
     "BOOL": "boolean", "INT": "integer", "UINT": "integer", "DOUBLE": "number", "STRING": "string", "BYTES": "string",
     "TIMESTAMP": "string", "DURATION": "string", "LIST": "array", "MAP": "object", "NULL": "null",
 }  # fmt: skip
-
-
-_OF_TEXT = {"format", "maxLength", "minLength", "pattern"}
 
 
 def _types(error: ValidationError) -> set[str]:
@@ -204,7 +202,7 @@ def _type_at(value: Any, where: tuple[str | int, ...]) -> str | None:
         value = value[key]
     if not isinstance(value, Template):
         return None
-    if len(value.parts) > 1:
+    if len(value.parts) > 1 or value.is_text:
         return "string"
     only = value.parts[0]
     return _JSON_TYPES.get(only.returns.partition("<")[0]) if isinstance(only, Expression) else None
