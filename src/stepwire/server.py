@@ -17,6 +17,7 @@ from stepwire.errors import Misconfigured
 from stepwire.log import configure_logging
 from stepwire.protocol import IDLE_SECONDS, bounded_protocol
 from stepwire.settings import Settings
+from stepwire.sockets import bounded_socket
 
 log = logging.getLogger(__name__)
 GRACE_SECONDS = 10
@@ -35,8 +36,10 @@ def run_api(settings: Settings, wait: Callable[[], object]) -> None:
     config = uvicorn.Config(
         app,
         http=bounded_protocol(),
-        ws="websockets-sansio",
+        ws=bounded_socket(settings.socket_stall_seconds),
         ws_max_size=1 << 16,
+        ws_ping_timeout=None,  # a slow client reads what was sent before the ping first
+        ws_per_message_deflate=False,  # it would be done for each socket anew, and costs each a window
         log_config=None,
         access_log=False,
         server_header=False,

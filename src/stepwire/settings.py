@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     grace_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0  # what is in flight when a worker is told to end
     lease_seconds: Annotated[float, Meta(ge=1, le=3600)] = 15.0  # a dead worker's runs wait this long
     rate_limit: Annotated[str, Meta(pattern=RATE)] | None = None  # requests a second and owner, and how many at once
+    socket_stall_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30.0  # how long a watcher may take nothing
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"  # json when not a terminal
     token: str | None = None  # the access token of `stepwire run`

@@ -20,6 +20,7 @@ from stepwire.auth.tokens import Session, TokenVerifier
 from stepwire.db.session import open_database
 from stepwire.errors import Misconfigured
 from stepwire.services.control import RunControl
+from stepwire.services.feeds import Feeds
 from stepwire.services.health import HealthService
 from stepwire.services.intake import open_intake
 from stepwire.services.live import RunStream
@@ -66,7 +67,12 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
         waker = Waker(redis, open_queue(redis))
         intake = open_intake(database.pool, waker)
         hub = LiveHub(redis)
-        tasks = {"intake": asyncio.create_task(intake.run()), "live": asyncio.create_task(hub.listen())}
+        feeds = Feeds(database.pool, hub)
+        tasks = {
+            "intake": asyncio.create_task(intake.run()),
+            "live": asyncio.create_task(hub.listen()),
+            "feeds": asyncio.create_task(feeds.run()),
+        }
         stack.push_async_callback(_cancel, tasks.values())
         workflows = Workflows(database, registry)
         runs = RunService(database, workflows, intake, settings.max_input_bytes)
@@ -74,10 +80,10 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
             workflows=WorkflowService(database, registry, settings.max_definition_bytes),
             runs=runs,
             control=RunControl(
-                database, runs, hub, waker.wake, partial(announce_nudges, redis), settings.max_input_bytes
+                database, runs, feeds, waker.wake, partial(announce_nudges, redis), settings.max_input_bytes
             ),
             tickets=TicketService(database.pool, redis),
-            stream=RunStream(database.pool, hub, workflows),
+            stream=RunStream(database.pool, feeds, workflows),
             health=HealthService(database, redis, tasks, intake),
             registry=registry,
             limiter=None if settings.rate is None else RateLimiter(redis, *settings.rate),

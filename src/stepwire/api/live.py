@@ -4,8 +4,10 @@ import asyncio
 import base64
 import logging
 import time
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -14,37 +16,34 @@ from litestar.exceptions import WebSocketDisconnect
 
 from stepwire.api.guards import PUBLIC, session_of
 from stepwire.api.problems import of_error
-from stepwire.auth.tokens import LEEWAY_SECONDS, Session, TokenVerifier
+from stepwire.api.schemas.live import AuthMessage, ErrorFrame, PongFrame
+from stepwire.auth.tokens import LEEWAY_SECONDS, InvalidToken, Session, TokenVerifier
 from stepwire.errors import Forbidden, Malformed, NotFound, RunNotFound, StepwireError, Unauthenticated, Unavailable
+from stepwire.services.feeds import Framed
 from stepwire.services.live import AfterBeyondEnd, RunStream
 from stepwire.services.tickets import TicketService
 from stepwire.settings import Settings
 
 log = logging.getLogger(__name__)
+Socket = WebSocket[Any, Any, Any]
 PROTOCOL = "stepwire.v1"
 _BEARER = "bearer."
 FINISHED, GOING_AWAY = 1000, 1012
 MAX_CLIENT_BYTES, TOO_LARGE = 4096, 1009
-SEND_SECONDS = 30
 CODES: dict[type[StepwireError], int] = {
     Malformed: 4400, Unauthenticated: 4401, Forbidden: 4403, NotFound: 4404, AfterBeyondEnd: 4409,
 }  # fmt: skip
-_PONG = b'{"type":"pong"}'
-
-
-class ErrorFrame(msgspec.Struct, tag_field="type", tag="error"):
-    """Why the socket is closed."""
-
-    problem: Any
+_PONG = msgspec.json.encode(PongFrame()).decode()
+_GONE = (WebSocketDisconnect, RuntimeError, OSError)  # what sending to a client that has left raises
 
 
 class _ClientMessage(msgspec.Struct):
-    type: str = ""
+    type: Any = None
 
 
 @websocket("/ws/runs/{run_id:str}", opt={PUBLIC: True})
 async def watch_run(
-    socket: WebSocket[Any, Any, Any],
+    socket: Socket,
     run_id: str,
     stream: RunStream,
     tickets: TicketService,
@@ -64,66 +63,107 @@ async def watch_run(
             return
         except Exception as error:  # the database is away, say, which is no reason to stay away
             log.error("A stream could not be opened: %s", error, exc_info=not isinstance(error, Unavailable))
-            await socket.close(code=GOING_AWAY, reason="try again")
+            await _close(socket, GOING_AWAY, "try again")
             return
-        await _serve(socket, frames, session)
+        await serve(socket, frames, session, verifier)
 
 
-async def _serve(socket: WebSocket[Any, Any, Any], frames: Any, session: Session) -> None:
-    """Send and receive side by side; whichever ends first ends the other."""
+async def serve(socket: Socket, frames: AsyncIterator[Framed], session: Session, verifier: TokenVerifier) -> None:
+    """Send and receive side by side until one of them ends, or the session does, which the client may renew."""
     sending = asyncio.create_task(_send(socket, frames))
-    receiving = asyncio.create_task(_receive(socket))
+    receiving: asyncio.Task[None] | None = None
+    refusal: StepwireError | None = None
     try:
-        async with asyncio.timeout_at(_deadline(session)):
+        async with asyncio.timeout_at(_deadline(session)) as session_end:
+            receiving = asyncio.create_task(_receive(socket, session, session_end, verifier))
             await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+        if receiving.done():
+            receiving.result()
     except TimeoutError:
-        sending.cancel()
-        await refuse(socket, Unauthenticated("The token has expired; connect again with a fresh one."))
+        refusal = Unauthenticated("The token has expired; connect again with a fresh one.")
+    except tuple(CODES) as error:
+        refusal = error
+    except Unavailable:
+        await _close(socket, GOING_AWAY, "try again")
     finally:
-        for task in (sending, receiving):
+        tasks = [task for task in (sending, receiving) if task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(sending, receiving, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if refusal is not None:
+        await refuse(socket, refusal)
 
 
-async def _send(socket: WebSocket[Any, Any, Any], frames: Any) -> None:
+async def _send(socket: Socket, frames: AsyncIterator[Framed]) -> None:
+    """Send all frames, each when the client has taken enough of those before, then close."""
     code, reason = FINISHED, "finished"
-    with suppress(WebSocketDisconnect, RuntimeError):
-        try:
-            async for frame in frames:
-                async with asyncio.timeout(SEND_SECONDS):
-                    await socket.send_data(frame.decode(), mode="text")
-        except (WebSocketDisconnect, RuntimeError):
-            raise
-        except Exception:
-            log.exception("A stream broke off; its client connects again")
-            code, reason = GOING_AWAY, "try again"
+    try:
+        async for framed in frames:
+            if not await _tell(socket, framed.text):
+                return
+    except Exception as error:
+        log.warning("A stream broke off, its client connects again: %s", error, exc_info=not isinstance(error, OSError))
+        code, reason = GOING_AWAY, "try again"
+    await _close(socket, code, reason)
+
+
+async def _receive(socket: Socket, session: Session, session_end: asyncio.Timeout, verifier: TokenVerifier) -> None:
+    """Answer pings, take fresh tokens; everything else that a client sends is ignored, and what is too large ends it.
+
+    Raises:
+        Malformed, Unauthenticated: a token that is none, or another owner's.
+        Unavailable: nobody can say whether the token is good.
+    """
+    with suppress(WebSocketDisconnect):
+        while (message := await socket.receive())["type"] == "websocket.receive":
+            data = message.get("bytes") or (message.get("text") or "").encode()
+            if len(data) > MAX_CLIENT_BYTES:
+                await _close(socket, TOO_LARGE, "too large")
+                return
+            kind: Any = None
+            with suppress(msgspec.MsgspecError, RecursionError):
+                kind = msgspec.json.decode(data, type=_ClientMessage).type
+            if kind == "ping":
+                await _tell(socket, _PONG)
+            elif kind == "auth":
+                session_end.reschedule(_deadline(await _renewed(data, session, verifier)))
+
+
+async def _renewed(data: bytes, session: Session, verifier: TokenVerifier) -> Session:
+    try:
+        message = msgspec.json.decode(data, type=AuthMessage)
+    except msgspec.MsgspecError:
+        raise Malformed('An auth message is {"type": "auth", "token": "<access token>"}.') from None
+    renewed = await verifier.verify(message.token)
+    if renewed.owner != session.owner:
+        raise InvalidToken("The token is another owner's; connect again to watch as somebody else.")
+    return renewed
+
+
+async def _tell(socket: Socket, text: str) -> bool:
+    """False where nobody is there any more."""
+    try:
+        await socket.send_data(text, mode="text")
+    except _GONE:
+        return False
+    return True
+
+
+async def _close(socket: Socket, code: int, reason: str) -> None:
+    with suppress(*_GONE):
         await socket.close(code=code, reason=reason)
 
 
-async def _receive(socket: WebSocket[Any, Any, Any]) -> None:
-    """Answer pings; everything else that a client sends is ignored, what is too large ends the connection."""
-    with suppress(WebSocketDisconnect, RuntimeError):
-        while True:
-            text = await socket.receive_data(mode="text")
-            if len(text.encode()) > MAX_CLIENT_BYTES:
-                await socket.close(code=TOO_LARGE, reason="too large")
-                return
-            with suppress(msgspec.MsgspecError):
-                if msgspec.json.decode(text, type=_ClientMessage).type == "ping":
-                    await socket.send_data(_PONG.decode(), mode="text")
-
-
-async def refuse(socket: WebSocket[Any, Any, Any], error: StepwireError) -> None:
+async def refuse(socket: Socket, error: StepwireError) -> None:
     """Say what is wrong, then close with the code of its kind."""
     code = next(CODES[family] for family in type(error).__mro__ if family in CODES)
-    frame = ErrorFrame(of_error(error, socket.url.path))
-    with suppress(WebSocketDisconnect, RuntimeError):
-        await socket.send_data(msgspec.json.encode(frame).decode(), mode="text")
-        await socket.close(code=code, reason=error.title[:100])
+    frame = ErrorFrame(of_error(error, quote(socket.scope["path"])))
+    await _tell(socket, msgspec.json.encode(frame).decode())
+    await _close(socket, code, error.title[:100])
 
 
 async def _session(
-    socket: WebSocket[Any, Any, Any], run_id: str, protocols: list[str], tickets: TicketService, verifier: TokenVerifier
+    socket: Socket, run_id: str, protocols: list[str], tickets: TicketService, verifier: TokenVerifier
 ) -> Session:
     ticket = socket.query_params.get("ticket")
     if ticket is not None:
@@ -131,20 +171,20 @@ async def _session(
     return await authenticate(socket, protocols, verifier)
 
 
-async def authenticate(socket: WebSocket[Any, Any, Any], protocols: list[str], verifier: TokenVerifier) -> Session:
+async def authenticate(socket: Socket, protocols: list[str], verifier: TokenVerifier) -> Session:
     """By header, or by the sub-protocol ``bearer.<base64url of the token>``, which browsers can send."""
     for protocol in protocols:
         if protocol.startswith(_BEARER):
             encoded = protocol.removeprefix(_BEARER)
             try:
-                token = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("ascii")
+                token = base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True).decode("ascii")
             except ValueError:
                 raise Unauthenticated("The token in the sub-protocol is not base64url.") from None
             return await verifier.verify(token)
     return await session_of(verifier, socket.headers.getall("authorization", []))
 
 
-def check_origin(socket: WebSocket[Any, Any, Any], settings: Settings) -> None:
+def check_origin(socket: Socket, settings: Settings) -> None:
     """A page of another origin must not use a visitor's browser to watch runs. Source: RFC 6455 section 10.2."""
     origin = socket.headers.get("origin")
     own = {f"{scheme}://{socket.headers.get('host', '')}" for scheme in ("http", "https")}
@@ -164,13 +204,20 @@ def _run_id(text: str) -> UUID:
         raise RunNotFound(f"There is no run {text[:50]!r}.") from None
 
 
-def _after(socket: WebSocket[Any, Any, Any]) -> int | None:
-    text = socket.query_params.get("after")
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise Malformed("`after` is the number of an event, 0 or more.")
-    return int(text)
+def _after(socket: Socket) -> int | None:
+    given = socket.query_params.getall("after", [])
+    return one_seq("after", given) if given else None
+
+
+def one_seq(name: str, given: list[str]) -> int:
+    """The number of an event, said once or more often.
+
+    Raises:
+        Malformed: it is no number.
+    """
+    if len(set(given)) == 1 and given[0].isascii() and given[0].isdigit():
+        return int(given[0].lstrip("0")[:20] or 0)  # no run has events with more digits
+    raise Malformed(f"`{name}` is the number of an event, 0 or more.")
 
 
 def _deadline(session: Session) -> float:

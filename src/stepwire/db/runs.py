@@ -33,9 +33,18 @@ SELECT run.workflow_id, run.status, run.seq,
 FROM run WHERE run.id = $1 AND run.owner_id = $2
 """
 
+# Of a page, as much as fits: first by what is stored, which costs nothing to know, then by what that is uncompressed.
 _FRAMES = """
-SELECT seq, event, step_id, data, at FROM run_event WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+SELECT seq, event, step_id, data, at FROM (
+    SELECT *, sum(octet_length(data::text)) OVER (ORDER BY seq) - octet_length(data::text) AS bytes_before FROM (
+        SELECT *, sum(pg_column_size(data)) OVER (ORDER BY seq) - pg_column_size(data) AS stored_before FROM (
+            SELECT * FROM run_event WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+        ) AS page
+    ) AS sized WHERE stored_before < $4
+) AS measured WHERE bytes_before < $4 ORDER BY seq
 """
+
+_SEQUENCES = "SELECT id, seq FROM run WHERE id = ANY($1::uuid[])"
 
 
 class MapSummary(msgspec.Struct):
@@ -165,6 +174,14 @@ async def is_resting(pool: Pool, owner: UUID, run_id: UUID, after: int) -> bool:
     return record["status"] in FINISHED or (record["status"] == "paused" and record["seq"] > after)
 
 
-async def events_after(pool: Pool, run_id: UUID, after: int, limit: int) -> list[Any]:
-    """Rows of the journal with their data as JSON text, for whoever passes it on as it is."""
-    return list(await pool.fetch(_FRAMES, run_id, after, limit))
+async def events_after(pool: Pool, run_id: UUID, after: int, *, limit: int, max_bytes: int) -> list[Any]:
+    """Rows of the journal with their data as JSON text, for whoever passes it on as it is.
+
+    One at least, where there is one; no more than ``limit``, and none after the one with which they have ``max_bytes``.
+    """
+    return list(await pool.fetch(_FRAMES, run_id, after, limit, max_bytes))
+
+
+async def sequences(pool: Pool, run_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The number of each run's last event."""
+    return {record["id"]: record["seq"] for record in await pool.fetch(_SEQUENCES, run_ids)}

@@ -37,7 +37,7 @@ from stepwire.engine.transition import advance
 from stepwire.errors import LeaseLost
 from stepwire.runtime.clock import jitter, now
 from stepwire.runtime.executor import CHILD_RUN, Executor, Prepared
-from stepwire.signals.live import Announcement
+from stepwire.signals.live import Announcement, EventFrame
 
 log = logging.getLogger(__name__)
 HOLD = timedelta(seconds=2)  # a run that goes on so soon is kept: giving it back and claiming it costs more
@@ -297,18 +297,6 @@ def _child_ended(child: EndedChild, at: datetime) -> ChildEnded:
     )  # fmt: skip
 
 
-class _Frame(msgspec.Struct, frozen=True):
-    """An event as the socket sends it."""
-
-    type: str
-    seq: int
-    event: str
-    run_id: UUID
-    step_id: str | None
-    data: msgspec.Raw
-    at: datetime
-
-
 def _encode(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -317,7 +305,7 @@ def _announcement(run_id: UUID, events: Sequence[JournalEvent], is_final: bool) 
     frames = [
         msgspec.Raw(
             msgspec.json.encode(
-                _Frame("event", each.seq, each.event, run_id, each.step_id, msgspec.Raw(each.data.encode()), each.at)
+                EventFrame(each.seq, each.event, run_id, each.step_id, msgspec.Raw(each.data.encode()), each.at)
             )
         )
         for each in events

@@ -15,10 +15,10 @@ from stepwire.definition.input_schema import InputSchema
 from stepwire.engine.model import FINISHED
 from stepwire.errors import RunFinished, RunNotFailed, RunNotFound, RunNotPaused, StepNotWaiting
 from stepwire.points import reach
+from stepwire.services.feeds import Feeds
 from stepwire.services.idempotency import request_hash
 from stepwire.services.limits import check_json, check_text
 from stepwire.services.runs import RunService
-from stepwire.signals.live import LiveHub
 
 LOOK_SECONDS = 1.0  # how long an end that no message told of can go unnoticed
 ACTIVE = ("queued", "running", "paused")
@@ -41,14 +41,14 @@ class RunControl:
         self,
         database: Database,
         runs: RunService,
-        hub: LiveHub,
+        feeds: Feeds,
         wake: Callable[[], Awaitable[None]],
         announce_nudge: Callable[[Sequence[UUID]], Awaitable[None]],
         max_input_bytes: int,
     ) -> None:
         self._database = database
         self._runs = runs
-        self._hub = hub
+        self._feeds = feeds
         self._wake = wake
         self._announce_nudge = announce_nudge
         self._max_input_bytes = max_input_bytes
@@ -134,10 +134,10 @@ class RunControl:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        async with self._hub.subscribe(run_id) as subscription:
+        async with self._feeds.watch(run_id) as feed:
             while not await is_resting(self._database.pool, owner, run_id, after):
                 left = deadline - loop.time()
                 if left <= 0:
                     break
-                await subscription.next(min(left, LOOK_SECONDS))
+                await feed.changed(min(left, LOOK_SECONDS))
         return await self._runs.get(owner, run_id)

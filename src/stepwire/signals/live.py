@@ -1,4 +1,4 @@
-"""Say which events a run has got, and hear it: one channel per run, one subscription per watched run and process.
+"""Say which events a run has got, and hear it: one channel per run, one subscription per channel and process.
 
 A message may be lost, doubled or late. Whoever listens looks at the sequence numbers and reads what is missing from
 the journal.
@@ -6,8 +6,9 @@ the journal.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,9 +21,21 @@ from stepwire.signals.connection import Lost, next_message
 
 log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 256 << 10
-BUFFERED_MESSAGES = 256
 RECONNECT_SECONDS = 0.3
 CONFIRM_SECONDS = 2
+
+Hear = Callable[[bytes | None], None]
+
+
+class EventFrame(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
+    """One event; ``seq`` is the last one's plus 1."""
+
+    seq: int
+    event: str
+    run_id: UUID
+    step_id: str | None
+    data: msgspec.Raw
+    at: datetime
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -34,9 +47,6 @@ class Announcement(msgspec.Struct, frozen=True):
     last: int
     is_final: bool = False
     frames: list[msgspec.Raw] = []
-
-
-_decode = msgspec.json.Decoder(Announcement).decode
 
 
 def channel(run_id: UUID) -> str:
@@ -59,36 +69,16 @@ async def announce(redis: Redis, announcements: Iterable[tuple[UUID, Announcemen
     reach("tell.after")
 
 
-class Subscription:
-    """What one watcher has yet to see. When it does not keep up, the oldest go: the journal has them."""
-
-    def __init__(self) -> None:
-        self._waiting: asyncio.Queue[Announcement | None] = asyncio.Queue(BUFFERED_MESSAGES)
-
-    def put(self, announcement: Announcement | None) -> None:
-        if self._waiting.full():
-            self._waiting.get_nowait()
-        self._waiting.put_nowait(announcement)
-
-    async def next(self, timeout: float) -> Announcement | None:
-        """The next announcement; None when there may have been some that were not heard, or after ``timeout`` seconds."""
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._waiting.get()
-        except TimeoutError:
-            return None
-
-
 class _Channel:
-    """A watched run: who watches, and whether Redis has confirmed that it sends."""
+    """A channel that somebody listens to, and whether Redis has confirmed that it sends."""
 
-    def __init__(self) -> None:
-        self.watchers: set[Subscription] = set()
+    def __init__(self, hear: Hear) -> None:
+        self.hear = hear
         self.is_confirmed = asyncio.Event()
 
 
 class LiveHub:
-    """The process's one connection for listening, shared by all its watchers."""
+    """The process's one connection for listening, shared by all that it listens for."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -96,29 +86,33 @@ class LiveHub:
         self._channels: dict[str, _Channel] = {}
         self._has_channels = asyncio.Event()
 
-    @asynccontextmanager
-    async def subscribe(self, run_id: UUID) -> AsyncIterator[Subscription]:
-        """Hear of a run's events from now on; while Redis is away, of nothing, and the journal has to do."""
-        name, subscription = channel(run_id), Subscription()
-        watched = self._channels.get(name)
-        if watched is None:
-            watched = self._channels[name] = _Channel()
+    @property
+    def channels(self) -> frozenset[str]:
+        """What is listened to."""
+        return frozenset(self._channels)
+
+    async def add(self, name: str, hear: Hear) -> None:
+        """Have ``hear`` called with what a channel says, and with None whenever something may have been missed.
+
+        One listener per channel; adding it again waits as the first time did: until Redis has confirmed that it sends,
+        or for 2 s. While Redis is away nothing is heard, and the journal has to do.
+        """
+        found = self._channels.get(name)
+        if found is None:
+            found = self._channels[name] = _Channel(hear)
+            self._has_channels.set()
             await self._send("subscribe", name)
-        watched.watchers.add(subscription)
-        self._has_channels.set()
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CONFIRM_SECONDS):
-                    await watched.is_confirmed.wait()
-            yield subscription
-        finally:
-            watched.watchers.discard(subscription)
-            if not watched.watchers and self._channels.get(name) is watched:
-                del self._channels[name]
-                await self._send("unsubscribe", name)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await found.is_confirmed.wait()
+
+    async def remove(self, name: str) -> None:
+        """Listen to a channel no more; from the call on, not only when this returns."""
+        if self._channels.pop(name, None) is not None:
+            await self._send("unsubscribe", name)
 
     async def listen(self) -> None:
-        """Hand messages to the watchers until cancelled, over as many connections as it takes."""
+        """Hand messages to the listeners until cancelled, over as many connections as it takes."""
         while True:
             try:
                 await self._listen_once()
@@ -132,7 +126,10 @@ class LiveHub:
             while not self._channels:
                 self._has_channels.clear()
                 await self._has_channels.wait()
-            await pubsub.subscribe(*self._channels)
+            known: set[str] = set()
+            while missing := self._channels.keys() - known:  # others may have been added meanwhile
+                known |= missing
+                await pubsub.subscribe(*missing)
             self._pubsub = pubsub
             while True:
                 message = await next_message(pubsub)
@@ -142,20 +139,18 @@ class LiveHub:
                     return
         finally:
             self._pubsub = None
-            for watched in self._channels.values():
-                watched.is_confirmed.clear()
+            for found in self._channels.values():
+                found.is_confirmed.clear()
             with suppress(*Lost):
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     def _hand_out(self, message: dict[str, Any]) -> None:
-        watched = self._channels.get(message["channel"].decode())
-        if watched is None:
+        found = self._channels.get(message["channel"].decode())
+        if found is None:
             return
         if message["type"] == "subscribe":
-            watched.is_confirmed.set()
-        announcement = _decode(message["data"]) if message["type"] == "message" else None
-        for subscription in watched.watchers:
-            subscription.put(announcement)
+            found.is_confirmed.set()
+        found.hear(message["data"] if message["type"] == "message" else None)
 
     async def _send(self, command: str, name: str) -> None:
         """Change the subscriptions of the connection that there is; a new one begins with all of them anyway."""

@@ -1,0 +1,190 @@
+"""What the runs that are watched in this process have got: the latest events of each, encoded once for all its watchers.
+
+A feed hears the run's channel; what it does not hear is in the journal. So a message that is lost, doubled, late or out
+of turn costs a read, and those who need the same events at the same time share it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from stepwire.db.pool import AWAY, Pool, is_away
+from stepwire.db.runs import events_after, sequences
+from stepwire.engine.model import FINISHED
+from stepwire.signals.live import Announcement, EventFrame, LiveHub, channel
+
+log = logging.getLogger(__name__)
+TAIL_BYTES = 128 << 10  # of the latest events of a run, for those who are nearly up to date
+PAGE, PAGE_BYTES = 500, 64 << 10  # what is read at once for those who are not
+LOOK_SECONDS = 5.0  # how long a lost last message can go unnoticed
+RETRY_SECONDS = 0.5
+PATIENCE_SECONDS = 10.0  # with a database that is away
+_FINAL = {f"run.{status}" for status in FINISHED}
+_decode = msgspec.json.Decoder(Announcement).decode
+
+
+class Framed(msgspec.Struct, frozen=True):
+    """What watchers are sent: JSON text. Who has got it has seen the run up to event ``seq``."""
+
+    seq: int
+    text: str
+    is_final: bool = False
+
+
+class RunFeed:
+    """A run that is watched. ``last`` is the number of the last event that is known of."""
+
+    def __init__(self, pool: Pool, run_id: UUID, doubt: Callable[[], None]) -> None:
+        self.run_id = run_id
+        self.last = 0
+        self.watchers = 0
+        self.is_doubtful = False
+        self._pool = pool
+        self._doubt = doubt
+        self._tail: dict[int, Framed] = {}
+        self._tail_bytes = 0
+        self._news = asyncio.Event()
+        self._reads: dict[int, asyncio.Task[list[Framed]]] = {}
+
+    def hear(self, message: bytes | None) -> None:
+        """Take in what the channel says; a message without its events, or none at all, has the journal looked at."""
+        try:
+            announcement = None if message is None else _decode(message)
+        except msgspec.MsgspecError as error:
+            log.warning("What the channel of run %s says cannot be read: %s", self.run_id, error)
+            announcement = None
+        if announcement is None or (announcement.last > self.last and not announcement.frames):
+            self.is_doubtful = True
+            self._doubt()
+        elif announcement.last > self.last:
+            for seq, raw in enumerate(announcement.frames, announcement.first):
+                if seq > self.last:
+                    self._keep(Framed(seq, bytes(raw).decode(), announcement.is_final and seq == announcement.last))
+            self.learn(announcement.last)
+
+    def learn(self, last: int) -> None:
+        """The journal has the events up to this one."""
+        if last > self.last:
+            self.last = last
+            self._news.set()
+            self._news = asyncio.Event()
+
+    async def after(self, seq: int) -> Sequence[Framed]:
+        """What follows on event ``seq``, in order: one event or some, or none where there is nothing new yet.
+
+        Raises:
+            OSError, asyncpg errors: the database has been away for too long.
+        """
+        framed = self._tail.get(seq + 1)
+        if framed is not None:
+            return (framed,)
+        return await self._read(seq) if seq < self.last else ()
+
+    async def changed(self, timeout: float | None = None) -> None:
+        """Wait for news, or for ``timeout`` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._news.wait()
+
+    def _keep(self, framed: Framed) -> None:
+        self._tail[framed.seq] = framed
+        self._tail_bytes += len(framed.text)
+        while self._tail_bytes > TAIL_BYTES:
+            self._tail_bytes -= len(self._tail.pop(next(iter(self._tail))).text)
+
+    async def _read(self, seq: int) -> list[Framed]:
+        reading = self._reads.get(seq)
+        if reading is None:
+            reading = self._reads[seq] = asyncio.create_task(self._read_page(seq))
+            reading.add_done_callback(lambda _: self._reads.pop(seq))
+        return await asyncio.shield(reading)
+
+    async def _read_page(self, seq: int) -> list[Framed]:
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while True:
+            try:
+                rows = await events_after(self._pool, self.run_id, seq, limit=PAGE, max_bytes=PAGE_BYTES)
+                break
+            except AWAY as error:
+                if not is_away(error) or asyncio.get_running_loop().time() > deadline:
+                    raise
+                log.warning("The events of run %s are read again in %s s: %s", self.run_id, RETRY_SECONDS, error)
+                await asyncio.sleep(RETRY_SECONDS)
+        if not rows:
+            self.last = seq  # what was announced is not there: the journal is right
+        return [Framed(row["seq"], _encode(self.run_id, row), row["event"] in _FINAL) for row in rows]
+
+
+def _encode(run_id: UUID, row: Any) -> str:
+    data = msgspec.Raw(row["data"].encode())
+    return msgspec.json.encode(
+        EventFrame(row["seq"], row["event"], run_id, row["step_id"], data, row["at"])
+    ).decode()  # fmt: skip
+
+
+class Feeds:
+    """The process's feeds, one for each run that is watched."""
+
+    def __init__(self, pool: Pool, hub: LiveHub) -> None:
+        self._pool = pool
+        self._hub = hub
+        self._feeds: dict[UUID, RunFeed] = {}
+        self._doubts = asyncio.Event()
+
+    @property
+    def run_ids(self) -> frozenset[UUID]:
+        """The runs that are watched."""
+        return frozenset(self._feeds)
+
+    @asynccontextmanager
+    async def watch(self, run_id: UUID) -> AsyncIterator[RunFeed]:
+        """The run's feed. What is announced from now on it hears; while Redis is away, the journal has to do."""
+        feed = self._feeds.get(run_id)
+        if feed is None:
+            feed = self._feeds[run_id] = RunFeed(self._pool, run_id, self._doubts.set)
+        feed.watchers += 1
+        try:
+            await self._hub.add(channel(run_id), feed.hear)
+            yield feed
+        finally:
+            feed.watchers -= 1
+            if feed.watchers == 0:
+                del self._feeds[run_id]
+                await self._hub.remove(channel(run_id))
+
+    async def run(self) -> None:
+        """Look into the journal for feeds that may have missed something, and every 5 s for all, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._doubts.wait()
+            doubtful = [feed for feed in self._feeds.values() if feed.is_doubtful or not self._doubts.is_set()]
+            self._doubts.clear()
+            try:
+                await self._look(doubtful)
+            except Exception as error:
+                log.warning(
+                    "The runs that are watched cannot be looked at, trying again: %s",
+                    error,
+                    exc_info=not is_away(error),
+                )
+                await asyncio.sleep(RETRY_SECONDS)
+                self._doubts.set()
+
+    async def _look(self, feeds: Sequence[RunFeed]) -> None:
+        """Each feed is in doubt until it is known how far its run is."""
+        for feed in feeds:
+            feed.is_doubtful = False
+        try:
+            found = await sequences(self._pool, [feed.run_id for feed in feeds]) if feeds else {}
+        except BaseException:
+            for feed in feeds:
+                feed.is_doubtful = True
+            raise
+        for feed in feeds:
+            feed.learn(found.get(feed.run_id, 0))
