@@ -4,12 +4,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from stepwire import errors
 from stepwire.api.problems import of_error
 from stepwire.api.schemas.common import Problem
 from stepwire.api.schemas.runs import EventResponse, RunContext, RunResponse, StepContext, StepRunResponse
 from stepwire.api.schemas.workflows import WorkflowResponse
+from stepwire.api.sse import RETRY, server_sent
 from stepwire.errors import Issue, StepwireError
+from stepwire.services.feeds import Framed
+from stepwire.services.live import AfterBeyondEnd, SnapshotFrame
+from stepwire.signals.live import EventFrame
 
 GREETING: dict[str, Any] = {
     "nodes": [
@@ -75,6 +81,16 @@ ANSWERS: dict[str, Any] = {
         data={"attempt": 1, "output": _HELLO, "handles": ["default"]},
     ),
 }  # fmt: skip
+SNAPSHOT = SnapshotFrame(_RUN, "running", 7, {"start": "completed", "greet": "running"})
+EVENT = EventFrame(
+    8, "step.completed", _RUN, "greet",
+    msgspec.Raw(msgspec.json.encode({"attempt": 1, "output": _HELLO, "handles": ["default"]})), _ENDED,
+)  # fmt: skip
+EVENT_STREAM: dict[str, Any] = {
+    "schema": {"type": "string", "description": "`data` is a frame of the socket `/ws/runs/{run_id}`"},
+    "example": RETRY
+    + "".join(server_sent(Framed(each.seq, msgspec.json.encode(each).decode())) for each in (SNAPSHOT, EVENT)),
+}
 _NUL = "holds a NUL character (\\u0000), which cannot be stored."
 _UNKNOWN = "There is no variable 'inptu'; an expression here can read input, steps, trigger, run and secrets."
 _KEY_REUSED = errors.IdempotencyKeyReused(
@@ -124,6 +140,7 @@ _REFUSALS: dict[str, StepwireError] = {
     "resumeRun 409": errors.StepNotWaiting("The step 'approve' does not wait for anybody."),
     "resumeRun 413": errors.TooLarge("data has 345,678 bytes; the limit is 262,144."),
     "resumeRun 422": errors.Unacceptable(f"data {_NUL}"),
+    "listEvents 409": AfterBeyondEnd("The run has 9 events, fewer than 12."),
     "cancelRun 409": errors.RunFinished("The run has completed already; there is nothing left to cancel."),
     "retryRun 409": errors.RunNotFailed("The run is completed; only failed runs can be taken up again."),
 }  # fmt: skip

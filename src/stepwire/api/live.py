@@ -17,6 +17,7 @@ from litestar.exceptions import WebSocketDisconnect
 from stepwire.api.guards import PUBLIC, session_of
 from stepwire.api.problems import of_error
 from stepwire.api.schemas.live import AuthMessage, ErrorFrame, PongFrame
+from stepwire.api.seq import seen_by
 from stepwire.auth.tokens import LEEWAY_SECONDS, InvalidToken, Session, TokenVerifier
 from stepwire.errors import Forbidden, Malformed, NotFound, RunNotFound, StepwireError, Unauthenticated, Unavailable
 from stepwire.services.feeds import Framed
@@ -57,7 +58,7 @@ async def watch_run(
         try:
             check_origin(socket, settings)
             session = await _session(socket, run_id, protocols, tickets, verifier)
-            frames = await stream.open(stack, session.owner, _run_id(run_id), _after(socket))
+            opened = await stream.open(stack, session.owner, _run_id(run_id), seen_by(socket))
         except tuple(CODES) as error:
             await refuse(socket, error)
             return
@@ -65,7 +66,7 @@ async def watch_run(
             log.error("A stream could not be opened: %s", error, exc_info=not isinstance(error, Unavailable))
             await _close(socket, GOING_AWAY, "try again")
             return
-        await serve(socket, frames, session, verifier)
+        await serve(socket, opened.frames, session, verifier)
 
 
 async def serve(socket: Socket, frames: AsyncIterator[Framed], session: Session, verifier: TokenVerifier) -> None:
@@ -202,22 +203,6 @@ def _run_id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise RunNotFound(f"There is no run {text[:50]!r}.") from None
-
-
-def _after(socket: Socket) -> int | None:
-    given = socket.query_params.getall("after", [])
-    return one_seq("after", given) if given else None
-
-
-def one_seq(name: str, given: list[str]) -> int:
-    """The number of an event, said once or more often.
-
-    Raises:
-        Malformed: it is no number.
-    """
-    if len(set(given)) == 1 and given[0].isascii() and given[0].isdigit():
-        return int(given[0].lstrip("0")[:20] or 0)  # no run has events with more digits
-    raise Malformed(f"`{name}` is the number of an event, 0 or more.")
 
 
 def _deadline(session: Session) -> float:

@@ -7,7 +7,7 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED
 
-from stepwire.api.openapi import made_before, problems
+from stepwire.api.openapi import NOTHING_MORE, made_before, problems
 from stepwire.api.paging import After, Limit, page_response, sequel
 from stepwire.api.prefer import applied
 from stepwire.api.schemas.common import Page, Sequel
@@ -24,6 +24,7 @@ from stepwire.api.schemas.runs import (
     started_response,
     step_response,
 )
+from stepwire.api.sse import event_stream, wants_stream
 from stepwire.api.start import Start
 from stepwire.api.workflows import REPLAYED
 from stepwire.auth.tokens import Session
@@ -41,6 +42,11 @@ _INSTANT = {"format": "date-time", "examples": ["2030-01-31T12:00:00Z"]}
 Since = Annotated[str | None, Parameter(query="since", description="Created at or after", schema_extra=_INSTANT)]
 Until = Annotated[str | None, Parameter(query="until", description="Created before", schema_extra=_INSTANT)]
 Include = Annotated[Literal["context"] | None, Parameter(query="include", description="What lists leave out otherwise")]
+
+LastEventId = Annotated[
+    str | None,
+    Parameter(header="Last-Event-ID", description="As `after`, for a stream; browsers send it by themselves"),
+]
 
 
 class RunController(Controller):
@@ -103,11 +109,28 @@ class RunController(Controller):
         items = [step_response(step) for step in steps[after : after + limit]]
         return sequel(items, after + limit if after + limit < len(steps) else None, limit)
 
-    @get("/runs/{run_id:uuid}/events", operation_id="listEvents", responses=problems(404))
+    @get(
+        "/runs/{run_id:uuid}/events",
+        operation_id="listEvents",
+        responses=problems(404, 409) | NOTHING_MORE,
+    )
     async def list_events(
-        self, run_id: UUID, runs: RunService, owner: UUID, after: After = 0, limit: Limit = 500
+        self,
+        request: Request[Any, Any, Any],
+        run_id: UUID,
+        runs: RunService,
+        owner: UUID,
+        after: After = 0,
+        limit: Limit = 500,
+        last_event_id: LastEventId = None,
     ) -> Sequel[EventResponse]:
-        """List a run's events, in order and without a gap; replaying them gives the run's state."""
+        """List a run's events, in order and without a gap; replaying them gives the run's state.
+
+        With `Accept: text/event-stream` they come as they happen: a snapshot first, then the events after it (with
+        `after`, those after that), each as on the socket and with its `seq` as `id`; the stream ends with the run.
+        """
+        if wants_stream(request):
+            return await event_stream(request, run_id)  # type: ignore[return-value]  # the annotation is the page's
         events = await runs.events(owner, run_id, after=after, limit=limit)
         return sequel([event_response(event) for event in events], events[-1].seq if events else None, limit)
 

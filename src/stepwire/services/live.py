@@ -35,6 +35,13 @@ class SnapshotFrame(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot
     maps: dict[str, Any] = {}
 
 
+class Opened(msgspec.Struct, frozen=True):
+    """A stream that begins; ``is_over`` where nothing comes after the snapshot."""
+
+    frames: AsyncIterator[Framed]
+    is_over: bool
+
+
 class RunStream:
     """Streams of an owner's runs."""
 
@@ -43,8 +50,8 @@ class RunStream:
         self._feeds = feeds
         self._workflows = workflows
 
-    async def open(self, stack: AsyncExitStack, owner: UUID, run_id: UUID, after: int | None) -> AsyncIterator[Framed]:
-        """The run's snapshot, which counts as event ``after``, and its events; they end with the run.
+    async def open(self, stack: AsyncExitStack, owner: UUID, run_id: UUID, after: int | None) -> Opened:
+        """The run's snapshot, which stands for all up to event ``after``, and its events; they end with the run.
 
         The run is watched as long as ``stack`` lasts.
 
@@ -63,7 +70,7 @@ class RunStream:
         statuses = {step_id: seen.step_statuses.get(step_id, "pending") for step_id, _ in workflow.steps}
         frame = SnapshotFrame(run_id, seen.status, seen.seq, statuses, seen.maps)
         first = Framed(seen.seq if after is None else after, msgspec.json.encode(frame).decode())
-        return _frames(first, seen, feed)
+        return Opened(_frames(first, seen, feed), seen.status in FINISHED and first.seq == seen.seq)
 
 
 async def _frames(first: Framed, seen: Snapshot, feed: RunFeed) -> AsyncIterator[Framed]:
