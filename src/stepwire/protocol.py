@@ -18,6 +18,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from stepwire.api.schemas.common import Problem
+from stepwire.api.sse import ENDLESS
 
 HEAD_SECONDS = 20.0  # until a request's headers are there
 BODY_SECONDS = 60.0  # until its body is: 1 MiB needs 140 kbit/s
@@ -218,6 +219,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(408, "The request did not arrive in time.")
         else:
             self.drop()
+
+    def shutdown(self) -> None:
+        """Answers are given to their end, except those that have none soon."""
+        cycle = self._running()
+        if cycle is not None and cycle.scope["state"].get(ENDLESS):
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def drop(self) -> None:
         """End the connection at once."""

@@ -20,6 +20,7 @@ from stepwire.services.live import RunStream
 EVENT_STREAM = "text/event-stream"
 HEARTBEAT_SECONDS = 15.0  # proxies take a connection for dead when it is silent for longer
 RETRY = "retry: 1000\n\n"  # milliseconds after which the browser connects again
+ENDLESS = "stepwire.endless"  # in the state of a request whose answer does not end soon
 _HEARTBEAT = ": still here\n\n"
 
 
@@ -51,6 +52,7 @@ async def event_stream(request: Request[Any, Any, Any], run_id: UUID) -> Respons
     except BaseException:
         await stack.aclose()
         raise
+    request.scope["state"][ENDLESS] = True
     # closed twice: a client that has left already has the iterator never begun
     body = _body(stack, opened.frames, session)
     headers = {"Content-Type": f"{EVENT_STREAM}; charset=utf-8", "X-Accel-Buffering": "no"}
