@@ -5,12 +5,15 @@ until the client has read the rest, for ever too. Here a client that has taken n
 4408, for when it comes back, and soon after the connection is reset.
 """
 
+import logging
 import socket
+import struct
 from asyncio import BaseTransport, TimerHandle
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+log = logging.getLogger(__name__)
 TOO_SLOW = 4408
 LINGER_SECONDS = 5.0  # to read why, before the connection is reset
 GONE_SECONDS = 60  # without a sign from the other side's kernel
@@ -89,6 +92,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     def _drop(self) -> None:
         if not self.close_sent and not self.transport.is_closing():
+            log.info("A watcher has taken nothing for %s s and is dropped", self.stall_seconds)
             self.queue.put_nowait({"type": "websocket.disconnect", "code": TOO_SLOW, "reason": "too slow"})
             self.conn.send_close(TOO_SLOW, "too slow")
             self.transport.write(b"".join(self.conn.data_to_send()))
@@ -101,4 +105,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         """Closing alone would wait until the client has read everything."""
         if self._end_timer is not None:
             self._end_timer.cancel()
-        self._end_timer = self.loop.call_later(seconds, self.transport.abort)
+        self._end_timer = self.loop.call_later(seconds, self._reset)
+
+    def _reset(self) -> None:
+        """End the connection at once, with what the kernel still has for the client."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None and not self.transport.is_closing():
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()

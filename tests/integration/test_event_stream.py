@@ -3,45 +3,18 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
-from test_stream import frames, watching
 
 from factories import chain, definition, edge, node
 from recorder import Recorder
 from stack import OWNER, STRANGER, Api, until
 from stepwire.auth.tokens import LEEWAY_SECONDS, mint
 from stepwire.engine.events import EVENT_TYPES
+from watching import frames, stream, streaming, watching
 
 WAITING = chain(node("d", "core.delay", {"duration": 60}))
-
-
-@contextmanager
-def streaming(server: Api, run_id: str, query: str = "", **headers: str) -> Iterator[httpx.Response]:
-    headers = {"Accept": "text/event-stream", **headers}
-    with server.http.stream("GET", f"/api/v1/runs/{run_id}/events{query}", headers=headers) as response:
-        yield response
-
-
-def sent(response: httpx.Response) -> list[dict[str, Any]]:
-    """Everything until the end, each with the id that a browser would come back with."""
-    found = []
-    for block in response.read().decode().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines())
-        if "data" in fields:
-            found.append({"id": int(fields["id"]), **json.loads(fields["data"])})
-    return found
-
-
-def stream(server: Api, run_id: str, query: str = "", **headers: str) -> list[dict[str, Any]]:
-    with streaming(server, run_id, query, **headers) as response:
-        assert response.status_code == 200, response.read()
-        return sent(response)
 
 
 async def test_the_journal_is_the_same_by_rest_by_socket_and_by_server_sent_events(

@@ -10,13 +10,12 @@ from uuid import UUID
 
 import httpx
 import pytest
-from test_event_stream import stream
-from test_stream import frames, watching
 
 from factories import chain, definition, edge, node
 from recorder import Recorder
 from stack import OWNER, STRANGER, Api, Process, free_port, until
 from stepwire.auth.tokens import LEEWAY_SECONDS, mint
+from watching import frames, stream, watching
 
 WAITING = chain(node("d", "core.delay", {"duration": 60}))
 GRACE_SECONDS = 10  # that a server has for requests in flight

@@ -4,43 +4,21 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 import pytest
 from redis import Redis
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 
 from factories import chain, node
 from stack import OWNER, STRANGER, Api
 from stepwire.auth.tokens import LEEWAY_SECONDS, mint
 from stepwire.db.pool import open_pool
+from watching import frames, watching
 
 SHORT = chain(node("a", "core.log", {}), node("b", "core.delay", {"duration": 0.3}), node("c", "core.log", {}))
 LONG = chain(*(node(f"d{number}", "core.delay", {"duration": 0.05}) for number in range(20)))
-
-
-@asynccontextmanager
-async def watching(server: Api, run_id: str, query: str = "", **options: Any) -> AsyncIterator[ClientConnection]:
-    options.setdefault("additional_headers", {"Authorization": f"Bearer {server.token()}"})
-    url = f"{server.url.replace('http', 'ws')}/ws/runs/{run_id}{query}"
-    async with connect(url, proxy=None, **options) as socket:
-        yield socket
-
-
-async def frames(socket: ClientConnection) -> tuple[list[dict[str, Any]], int]:
-    """Everything until the end, and the code that it ended with."""
-    found: list[dict[str, Any]] = []
-    try:
-        async with asyncio.timeout(60):
-            while True:
-                found.append(json.loads(await socket.recv()))
-    except ConnectionClosed as closed:
-        return found, closed.rcvd.code if closed.rcvd else 1006
 
 
 async def test_a_snapshot_comes_first_then_every_event_once_and_in_order(server: Api) -> None:
