@@ -9,6 +9,7 @@ import logging
 import socket
 import struct
 from asyncio import BaseTransport, TimerHandle
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -110,6 +111,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def _reset(self) -> None:
         """End the connection at once, with what the kernel still has for the client."""
         connection = self.transport.get_extra_info("socket")
-        if connection is not None and not self.transport.is_closing():
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if connection is not None:
+            with suppress(OSError):  # it was closed meanwhile
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
