@@ -16,7 +16,7 @@ from stack import Api
 @asynccontextmanager
 async def watching(server: Api, run_id: str, query: str = "", **options: Any) -> AsyncIterator[ClientConnection]:
     options.setdefault("additional_headers", {"Authorization": f"Bearer {server.token()}"})
-    url = f"{server.url.replace('http', 'ws')}/ws/runs/{run_id}{query}"
+    url = f"{server.url.replace('http', 'ws')}/ws/runs{f'/{run_id}' if run_id else ''}{query}"
     async with connect(url, proxy=None, **options) as socket:
         yield socket
 

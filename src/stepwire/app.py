@@ -13,7 +13,7 @@ from stepwire.api.catalog import CatalogController
 from stepwire.api.guards import admit
 from stepwire.api.headers import with_headers
 from stepwire.api.health import HealthController
-from stepwire.api.live import watch_run
+from stepwire.api.live import watch_run, watch_runs
 from stepwire.api.openapi import openapi_config, swagger_assets
 from stepwire.api.problems import EXCEPTION_HANDLERS
 from stepwire.api.runs import RunController
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> Litestar:
     controllers = [WorkflowController, RunController, CatalogController]
     api = Router(path="/api/v1", route_handlers=controllers, guards=[admit])
     app = Litestar(
-        route_handlers=[api, HealthController, watch_run, swagger_assets()],
+        route_handlers=[api, HealthController, watch_run, watch_runs, swagger_assets()],
         dependencies=dependencies(),
         lifespan=[lifespan],
         middleware=[_naming_every_method],

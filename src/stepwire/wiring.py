@@ -24,12 +24,13 @@ from stepwire.services.feeds import Feeds
 from stepwire.services.health import HealthService
 from stepwire.services.intake import open_intake
 from stepwire.services.live import RunStream
+from stepwire.services.overview import Overviews
 from stepwire.services.runs import RunService, Workflows
 from stepwire.services.tickets import TicketService
 from stepwire.services.workflows import WorkflowService
 from stepwire.settings import Settings
 from stepwire.signals.connection import open_redis
-from stepwire.signals.live import LiveHub
+from stepwire.signals.live import Announcer, LiveHub
 from stepwire.signals.nudge import announce_nudges
 from stepwire.signals.queue import open_queue
 from stepwire.signals.rate import RateLimiter
@@ -46,6 +47,7 @@ class Services:
     control: RunControl
     tickets: TicketService
     stream: RunStream
+    overviews: Overviews
     health: HealthService
     registry: Any
     limiter: RateLimiter | None
@@ -65,25 +67,38 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         registry = load_registry()
         waker = Waker(redis, open_queue(redis))
-        intake = open_intake(database.pool, waker)
+        announcer = Announcer(redis)
+        intake = open_intake(database.pool, waker, announcer)
         hub = LiveHub(redis)
         feeds = Feeds(database.pool, hub)
-        tasks = {
-            "intake": asyncio.create_task(intake.run()),
-            "live": asyncio.create_task(hub.listen()),
-            "feeds": asyncio.create_task(feeds.run()),
-        }
-        stack.push_async_callback(_cancel, tasks.values())
         workflows = Workflows(database, registry)
         runs = RunService(database, workflows, intake, settings.max_input_bytes)
+        overviews = Overviews(database.pool, hub, runs)
+        tasks = {
+            name: asyncio.create_task(run)
+            for name, run in {
+                "intake": intake.run(),
+                "live": hub.listen(),
+                "feeds": feeds.run(),
+                "lists": overviews.run(),
+            }.items()
+        }
+        stack.push_async_callback(_cancel, tasks.values())
         yield Services(
             workflows=WorkflowService(database, registry, settings.max_definition_bytes),
             runs=runs,
             control=RunControl(
-                database, runs, feeds, waker.wake, partial(announce_nudges, redis), settings.max_input_bytes
+                database,
+                runs,
+                feeds,
+                waker.wake,
+                partial(announce_nudges, redis),
+                announcer,
+                settings.max_input_bytes,
             ),
             tickets=TicketService(database.pool, redis),
             stream=RunStream(database.pool, feeds, workflows),
+            overviews=overviews,
             health=HealthService(database, redis, tasks, intake),
             registry=registry,
             limiter=None if settings.rate is None else RateLimiter(redis, *settings.rate),

@@ -1,10 +1,10 @@
-"""``/ws/runs/{run_id}``: a run as it happens. Refusals come after accept, so that browsers see the code."""
+"""``/ws/runs/{run_id}``, a run as it happens, and ``/ws/runs``, what becomes of all of an owner's runs. Refusals come after accept, so that browsers see the code."""
 
 import asyncio
 import base64
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 from urllib.parse import quote
@@ -22,15 +22,17 @@ from stepwire.auth.tokens import LEEWAY_SECONDS, InvalidToken, Session, TokenVer
 from stepwire.errors import Forbidden, Malformed, NotFound, RunNotFound, StepwireError, Unauthenticated, Unavailable
 from stepwire.services.feeds import Framed
 from stepwire.services.live import AfterBeyondEnd, RunStream
+from stepwire.services.overview import Overviews, TooSlow, Wanted
 from stepwire.services.tickets import TicketService
 from stepwire.settings import Settings
 
 log = logging.getLogger(__name__)
 Socket = WebSocket[Any, Any, Any]
+Begin = Callable[[AsyncExitStack, list[str]], Awaitable[tuple[Session, AsyncIterator[Framed]]]]
 PROTOCOL = "stepwire.v1"
 _BEARER = "bearer."
 FINISHED, GOING_AWAY = 1000, 1012
-MAX_CLIENT_BYTES, TOO_LARGE = 4096, 1009
+MAX_CLIENT_BYTES, TOO_LARGE, TOO_SLOW = 4096, 1009, 4408
 CODES: dict[type[StepwireError], int] = {
     Malformed: 4400, Unauthenticated: 4401, Forbidden: 4403, NotFound: 4404, AfterBeyondEnd: 4409,
 }  # fmt: skip
@@ -52,13 +54,34 @@ async def watch_run(
     settings: Settings,
 ) -> None:
     """A snapshot first, then every later event, once, in order; 1000 after the last."""
+
+    async def begin(stack: AsyncExitStack, protocols: list[str]) -> tuple[Session, AsyncIterator[Framed]]:
+        session = await _session(socket, run_id, protocols, tickets, verifier)
+        opened = await stream.open(stack, session.owner, _run_id(run_id), seen_by(socket))
+        return session, opened.frames
+
+    await _serve(socket, begin, verifier, settings)
+
+
+@websocket("/ws/runs", opt={PUBLIC: True})
+async def watch_runs(socket: Socket, overviews: Overviews, verifier: TokenVerifier, settings: Settings) -> None:
+    """A snapshot of the newest runs first, then every event about a whole run, once and, for each run, in order."""
+
+    async def begin(stack: AsyncExitStack, protocols: list[str]) -> tuple[Session, AsyncIterator[Framed]]:
+        session = await authenticate(socket, protocols, verifier)
+        return session, await overviews.open(stack, session.owner, _wanted(socket))
+
+    await _serve(socket, begin, verifier, settings)
+
+
+async def _serve(socket: Socket, begin: Begin, verifier: TokenVerifier, settings: Settings) -> None:
+    """Accept, find out whether there is something to send, and send it."""
     protocols: list[str] = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocols=PROTOCOL if PROTOCOL in protocols else None)
     async with AsyncExitStack() as stack:
         try:
             check_origin(socket, settings)
-            session = await _session(socket, run_id, protocols, tickets, verifier)
-            opened = await stream.open(stack, session.owner, _run_id(run_id), seen_by(socket))
+            session, frames = await begin(stack, protocols)
         except tuple(CODES) as error:
             await refuse(socket, error)
             return
@@ -66,7 +89,7 @@ async def watch_run(
             log.error("A stream could not be opened: %s", error, exc_info=not isinstance(error, Unavailable))
             await _close(socket, GOING_AWAY, "try again")
             return
-        await serve(socket, opened.frames, session, verifier)
+        await serve(socket, frames, session, verifier)
 
 
 async def serve(socket: Socket, frames: AsyncIterator[Framed], session: Session, verifier: TokenVerifier) -> None:
@@ -102,6 +125,8 @@ async def _send(socket: Socket, frames: AsyncIterator[Framed]) -> None:
         async for framed in frames:
             if not await _tell(socket, framed.text):
                 return
+    except TooSlow:
+        code, reason = TOO_SLOW, "too slow"
     except Exception as error:
         log.warning("A stream broke off, its client connects again: %s", error, exc_info=not isinstance(error, OSError))
         code, reason = GOING_AWAY, "try again"
@@ -203,6 +228,17 @@ def _run_id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise RunNotFound(f"There is no run {text[:50]!r}.") from None
+
+
+def _wanted(socket: Socket) -> Wanted:
+    given = {
+        "workflow_id": socket.query_params.get("workflow_id"),
+        "statuses": socket.query_params.getall("status", []),
+    }
+    try:
+        return msgspec.convert(given, Wanted, strict=False)
+    except msgspec.ValidationError as error:
+        raise Malformed(f"`workflow_id` is a workflow's id and `status` a run's status: {error}.") from None
 
 
 def _deadline(session: Session) -> float:

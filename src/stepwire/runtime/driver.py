@@ -37,14 +37,14 @@ from stepwire.engine.transition import advance
 from stepwire.errors import LeaseLost
 from stepwire.runtime.clock import jitter, now
 from stepwire.runtime.executor import CHILD_RUN, Executor, Prepared
-from stepwire.signals.live import Announcement, EventFrame
+from stepwire.signals.live import Announcement, EventFrame, RunChange, channel, owner_channel
 
 log = logging.getLogger(__name__)
 HOLD = timedelta(seconds=2)  # a run that goes on so soon is kept: giving it back and claiming it costs more
 INLINE_STEPS_AT_ONCE = 100  # then other runs have a turn
 
 Append = Callable[[Entry], Awaitable[int | None]]
-Announce = Callable[[UUID, Announcement], None]
+Announce = Callable[[str, Announcement | RunChange], None]
 Hold = Callable[[ClaimedRun], Awaitable[None]]
 LookOutside = Callable[[UUID, Sequence[str], Sequence[str]], Awaitable[Outside]]
 
@@ -72,6 +72,7 @@ class Driver:
         self.plan = plan
         self.state = state
         self.seq = run.seq
+        self._told_owner = run.seq  # of all up to here that is about the whole run
         self.expires_at = run.created_at + hands.longest_run
         self._hands = hands
         self._nudges = run.nudges
@@ -230,7 +231,18 @@ class Driver:
             self._is_nudged = True
             self.nudge()
         if stored:
-            self._hands.announce(self.run.id, _announcement(self.run.id, stored, self.state.is_finished))
+            self._tell(stored)
+
+    def _tell(self, stored: Sequence[JournalEvent]) -> None:
+        """Whoever watches the run gets all of it, whoever watches the owner's list what is about the whole run."""
+        frames = [_frame(self.run.id, each) for each in stored]
+        announcement = Announcement(stored[0].seq, stored[-1].seq, self.state.is_finished, frames)
+        self._hands.announce(channel(self.run.id), announcement)
+        whole = [frame for frame, each in zip(frames, stored, strict=True) if each.step_id is None]
+        if whole:
+            change = RunChange(self.run.id, self.run.workflow_id, self._told_owner, self.seq, whole)
+            self._hands.announce(owner_channel(self.run.owner_id), change)
+            self._told_owner = self.seq
 
     def _journal_step(self, path: str) -> JournalStep:
         scope = scope_of(self.state, path)
@@ -301,13 +313,6 @@ def _encode(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _announcement(run_id: UUID, events: Sequence[JournalEvent], is_final: bool) -> Announcement:
-    frames = [
-        msgspec.Raw(
-            msgspec.json.encode(
-                EventFrame(each.seq, each.event, run_id, each.step_id, msgspec.Raw(each.data.encode()), each.at)
-            )
-        )
-        for each in events
-    ]
-    return Announcement(events[0].seq, events[-1].seq, is_final, frames)
+def _frame(run_id: UUID, event: JournalEvent) -> msgspec.Raw:
+    frame = EventFrame(event.seq, event.event, run_id, event.step_id, msgspec.Raw(event.data.encode()), event.at)
+    return msgspec.Raw(msgspec.json.encode(frame))

@@ -21,6 +21,7 @@ from stepwire.definition.plan import Plan
 from stepwire.engine.facts import Abandoned
 from stepwire.engine.model import RunState
 from stepwire.errors import LeaseLost
+from stepwire.points import reach
 from stepwire.runtime.alarm import Alarm
 from stepwire.runtime.clock import now
 from stepwire.runtime.driver import Driver, Hands
@@ -28,7 +29,7 @@ from stepwire.runtime.executor import Executor
 from stepwire.runtime.patience import patiently
 from stepwire.runtime.plans import Plans, PlanUnavailable
 from stepwire.runtime.tallies import keep_tallies
-from stepwire.signals.live import Announcement, announce
+from stepwire.signals.live import Announcement, RunChange, announce
 from stepwire.signals.nudge import announce_nudges, hear_nudges
 from stepwire.signals.wake import Waker
 
@@ -73,7 +74,7 @@ class Runner:
             max_context_bytes=max_context_bytes,
         )
         self._nudging: set[asyncio.Task[None]] = set()
-        self._announcements: list[tuple[UUID, Announcement]] = []
+        self._announcements: list[tuple[str, Announcement | RunChange]] = []
         self._telling: asyncio.Task[None] | None = None
         self._claiming = asyncio.Lock()
         self._is_hungry = False
@@ -216,9 +217,9 @@ class Runner:
         self._nudging.add(task)
         task.add_done_callback(self._nudging.discard)
 
-    def _tell(self, run_id: UUID, announcement: Announcement) -> None:
+    def _tell(self, channel: str, announcement: Announcement | RunChange) -> None:
         """Announce together what one flush made durable: the drivers that it woke all come here in the same turn."""
-        self._announcements.append((run_id, announcement))
+        self._announcements.append((channel, announcement))
         if self._telling is None:
             self._telling = asyncio.create_task(self._announce())
 
@@ -226,7 +227,9 @@ class Runner:
         while self._announcements:
             batch, self._announcements = self._announcements, []
             try:
+                reach("tell.before")
                 await announce(self._redis, batch)
+                reach("tell.after")
             except Exception:
                 log.exception("Announcements were lost, watchers read the journal instead")
         self._telling = None

@@ -19,6 +19,7 @@ from stepwire.services.feeds import Feeds
 from stepwire.services.idempotency import request_hash
 from stepwire.services.limits import check_json, check_text
 from stepwire.services.runs import RunService
+from stepwire.signals.live import Announcer, RunChange
 
 LOOK_SECONDS = 1.0  # how long an end that no message told of can go unnoticed
 ACTIVE = ("queued", "running", "paused")
@@ -44,6 +45,7 @@ class RunControl:
         feeds: Feeds,
         wake: Callable[[], Awaitable[None]],
         announce_nudge: Callable[[Sequence[UUID]], Awaitable[None]],
+        announcer: Announcer,
         max_input_bytes: int,
     ) -> None:
         self._database = database
@@ -51,6 +53,7 @@ class RunControl:
         self._feeds = feeds
         self._wake = wake
         self._announce_nudge = announce_nudge
+        self._announcer = announcer
         self._max_input_bytes = max_input_bytes
 
     async def cancel(self, owner: UUID, run_id: UUID) -> Ordered:
@@ -83,6 +86,7 @@ class RunControl:
         run, steps = await self._runs.get(owner, run_id)
         if locked is None or locked.status != "failed":
             raise RunNotFailed(f"The run is {run.status}; only failed runs can be taken up again.")
+        self._announcer.soon([(owner, RunChange(run_id, run.workflow_id))])
         await self._wake()
         return Ordered(run, steps, is_new=True)
 

@@ -130,7 +130,8 @@ def _encode(run_id: UUID, row: Any) -> str:
 class Feeds:
     """The process's feeds, one for each run that is watched."""
 
-    def __init__(self, pool: Pool, hub: LiveHub) -> None:
+    def __init__(self, pool: Pool, hub: LiveHub, look_seconds: float = LOOK_SECONDS) -> None:
+        self._look_seconds = look_seconds
         self._pool = pool
         self._hub = hub
         self._feeds: dict[UUID, RunFeed] = {}
@@ -158,10 +159,10 @@ class Feeds:
                 await self._hub.remove(channel(run_id))
 
     async def run(self) -> None:
-        """Look into the journal for feeds that may have missed something, and every 5 s for all, until cancelled."""
+        """Look into the journal for feeds that may have missed something, and every few seconds for all, until cancelled."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(self._look_seconds):
                     await self._doubts.wait()
             doubtful = [feed for feed in self._feeds.values() if feed.is_doubtful or not self._doubts.is_set()]
             self._doubts.clear()

@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
+
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import NewRun, accept
 from stepwire.db.pool import Pool
+from stepwire.engine.events import RunQueued
+from stepwire.signals.live import Announcer, EventFrame, RunChange
 from stepwire.signals.wake import Waker
 
 
-def open_intake(pool: Pool, waker: Waker) -> GroupCommit[NewRun, datetime | None]:
+def open_intake(pool: Pool, waker: Waker, announcer: Announcer) -> GroupCommit[NewRun, datetime | None]:
     """Stores runs in groups; the answer is the instant of acceptance, or None where there is such a run already or
     the workflow takes none.
     """
@@ -18,6 +22,12 @@ def open_intake(pool: Pool, waker: Waker) -> GroupCommit[NewRun, datetime | None
         accepted = await accept(pool, runs)
         if accepted:
             waker.wake_soon()
+            announcer.soon((run.owner_id, _queued(run, accepted[run.id])) for run in runs if run.id in accepted)
         return [accepted.get(run.id) for run in runs]
 
     return GroupCommit(write, weigh=lambda run: 2 * len(run.input))
+
+
+def _queued(run: NewRun, at: datetime) -> RunChange:
+    frame = EventFrame(1, RunQueued.name, run.id, None, msgspec.Raw(run.queued.encode()), at)
+    return RunChange(run.id, run.workflow_id, 0, 1, [msgspec.Raw(msgspec.json.encode(frame))])

@@ -16,7 +16,6 @@ import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from stepwire.points import reach
 from stepwire.signals.connection import Lost, next_message
 
 log = logging.getLogger(__name__)
@@ -48,25 +47,73 @@ class Announcement(msgspec.Struct, frozen=True):
     is_final: bool = False
     frames: list[msgspec.Raw] = []
 
+    def bare(self) -> "Announcement":
+        """The same without what is large."""
+        return Announcement(self.first, self.last, self.is_final)
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What has to be known of an event frame to pass it on."""
+
+    seq: int
+    event: str
+
+
+class RunChange(msgspec.Struct, frozen=True):
+    """Events about a whole run, for its owner's channel: all such after event ``since``, up to ``last``.
+
+    Without ``frames`` they have to be read. Where ``last`` is 0, the writer does not know it.
+    """
+
+    run_id: UUID
+    workflow_id: UUID
+    since: int = 0
+    last: int = 0
+    frames: list[msgspec.Raw] = []
+
+    def bare(self) -> "RunChange":
+        """The same without what is large."""
+        return RunChange(self.run_id, self.workflow_id)
+
+    def heads(self) -> list[Head]:
+        return [msgspec.json.decode(frame, type=Head) for frame in self.frames]
+
 
 def channel(run_id: UUID) -> str:
     return f"run:{run_id}"
 
 
-async def announce(redis: Redis, announcements: Iterable[tuple[UUID, Announcement]]) -> None:
-    """Tell everybody who watches these runs, in one round trip."""
+def owner_channel(owner: UUID) -> str:
+    return f"runs:{owner}"
+
+
+async def announce(redis: Redis, announcements: Iterable[tuple[str, Announcement | RunChange]]) -> None:
+    """Tell everybody who listens to these channels, in one round trip."""
     pipeline = redis.pipeline(transaction=False)
-    for run_id, announcement in announcements:
+    for name, announcement in announcements:
         message = msgspec.json.encode(announcement)
         if len(message) > MAX_MESSAGE_BYTES:
-            message = msgspec.json.encode(Announcement(announcement.first, announcement.last, announcement.is_final))
-        pipeline.publish(channel(run_id), message)
-    reach("tell.before")
+            message = msgspec.json.encode(announcement.bare())
+        pipeline.publish(name, message)
     try:
         await pipeline.execute()
     except Lost as error:
         log.warning("Announcements were lost, watchers read the journal instead: %s", error)
-    reach("tell.after")
+
+
+class Announcer:
+    """Announces without anybody waiting for it."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._announcing: set[asyncio.Task[None]] = set()
+
+    def soon(self, changes: Iterable[tuple[UUID, RunChange]]) -> None:
+        """Tell owners' channels. Call after the commit of what is told."""
+        named = [(owner_channel(owner), change) for owner, change in changes]
+        task = asyncio.create_task(announce(self._redis, named))
+        self._announcing.add(task)
+        task.add_done_callback(self._announcing.discard)
 
 
 class _Channel:
