@@ -9,6 +9,7 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from stepwire.api.asyncapi import asyncapi_document
 from stepwire.api.catalog import CatalogController
 from stepwire.api.guards import admit
 from stepwire.api.headers import with_headers
@@ -53,7 +54,7 @@ def create_app(settings: Settings) -> Litestar:
     controllers = [WorkflowController, RunController, CatalogController]
     api = Router(path="/api/v1", route_handlers=controllers, guards=[admit])
     app = Litestar(
-        route_handlers=[api, HealthController, watch_run, watch_runs, swagger_assets()],
+        route_handlers=[api, HealthController, watch_run, watch_runs, asyncapi_document, swagger_assets()],
         dependencies=dependencies(),
         lifespan=[lifespan],
         middleware=[_naming_every_method],

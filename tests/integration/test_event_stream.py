@@ -6,6 +6,7 @@ import time
 from uuid import uuid4
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 
 from factories import chain, definition, edge, node
 from recorder import Recorder
@@ -22,12 +23,16 @@ async def test_the_journal_is_the_same_by_rest_by_socket_and_by_server_sent_even
 ) -> None:
     run_ids = [every_kind_of_end(server, recorder), cancelled(server)]
 
+    components = server.http.get("/docs/asyncapi.json").json()["components"]
     names = set()
     for run_id in run_ids:
         stored = server.events(run_id)
         async with watching(server, run_id, "?after=0") as socket:
             (snapshot, *events), _ = await frames(socket)
         told, *items = await asyncio.to_thread(stream, server, run_id, "?after=0")
+        for frame in events:
+            schema = {"$ref": f"#/components/schemas/{frame['event']}", "components": components}
+            Draft202012Validator(schema).validate(frame)
         assert [event.pop("type") for event in events] == ["event"] * len(stored)
         assert events == stored
         assert [{"id": each["seq"], "type": "event", **each} for each in stored] == items

@@ -56,35 +56,35 @@ BODIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 IDS = {"workflow_id": "01890a5d-ac96-774b-bcce-b302099a8057", "run_id": "01890a5d-b127-7a1c-9d6f-2b7a4f8d1c03"}
-_WORKFLOW, _RUN = UUID(IDS["workflow_id"]), UUID(IDS["run_id"])
-_DRAWN = datetime(2030, 1, 1, 9, tzinfo=UTC)
-_STARTED, _ENDED = _DRAWN + timedelta(minutes=5), _DRAWN + timedelta(minutes=5, milliseconds=12)
-_ADA, _HELLO = {"name": "Ada"}, {"text": "Hello Ada"}
+WORKFLOW, RUN = UUID(IDS["workflow_id"]), UUID(IDS["run_id"])
+DRAWN = datetime(2030, 1, 1, 9, tzinfo=UTC)
+STARTED, ENDED = DRAWN + timedelta(minutes=5), DRAWN + timedelta(minutes=5, milliseconds=12)
+ADA, HELLO = {"name": "Ada"}, {"text": "Hello Ada"}
 ANSWERS: dict[str, Any] = {
     "WorkflowResponse": WorkflowResponse(
-        id=_WORKFLOW, name="Greeting", description="", version=1, status="published", definition=GREETING,
-        input_schema=NAME_SCHEMA, created_at=_DRAWN, updated_at=_DRAWN, published_at=_DRAWN, source_id=None,
+        id=WORKFLOW, name="Greeting", description="", version=1, status="published", definition=GREETING,
+        input_schema=NAME_SCHEMA, created_at=DRAWN, updated_at=DRAWN, published_at=DRAWN, source_id=None,
     ),
     "RunResponse": RunResponse(
-        id=_RUN, workflow_id=_WORKFLOW, workflow_version=1, status="completed", trigger_type="manual", input=_ADA,
+        id=RUN, workflow_id=WORKFLOW, workflow_version=1, status="completed", trigger_type="manual", input=ADA,
         context=RunContext(
-            _ADA, {"start": StepContext("completed", _ADA, None), "greet": StepContext("completed", _HELLO, None)}
+            ADA, {"start": StepContext("completed", ADA, None), "greet": StepContext("completed", HELLO, None)}
         ),
-        output={"greet": _HELLO}, created_at=_STARTED, started_at=_STARTED, completed_at=_ENDED,
+        output={"greet": HELLO}, created_at=STARTED, started_at=STARTED, completed_at=ENDED,
     ),
     "StepRunResponse": StepRunResponse(
-        id=f"{_RUN}:greet", run_id=_RUN, step_id="greet", step_type="core.transform", status="completed", attempt=1,
-        input={"values": _HELLO}, output=_HELLO, error=None, started_at=_STARTED, completed_at=_ENDED,
+        id=f"{RUN}:greet", run_id=RUN, step_id="greet", step_type="core.transform", status="completed", attempt=1,
+        input={"values": HELLO}, output=HELLO, error=None, started_at=STARTED, completed_at=ENDED,
     ),
     "EventResponse": EventResponse(
-        run_id=_RUN, seq=8, event="step.completed", step_id="greet", at=_ENDED,
-        data={"attempt": 1, "output": _HELLO, "handles": ["default"]},
+        run_id=RUN, seq=8, event="step.completed", step_id="greet", at=ENDED,
+        data={"attempt": 1, "output": HELLO, "handles": ["default"]},
     ),
 }  # fmt: skip
-SNAPSHOT = SnapshotFrame(_RUN, "running", 7, {"start": "completed", "greet": "running"})
+SNAPSHOT = SnapshotFrame(RUN, "running", 7, {"start": "completed", "greet": "running"})
 EVENT = EventFrame(
-    8, "step.completed", _RUN, "greet",
-    msgspec.Raw(msgspec.json.encode({"attempt": 1, "output": _HELLO, "handles": ["default"]})), _ENDED,
+    8, "step.completed", RUN, "greet",
+    msgspec.Raw(msgspec.json.encode({"attempt": 1, "output": HELLO, "handles": ["default"]})), ENDED,
 )  # fmt: skip
 EVENT_STREAM: dict[str, Any] = {
     "schema": {"type": "string", "description": "`data` is a frame of the socket `/ws/runs/{run_id}`"},

@@ -15,7 +15,7 @@ from stepwire.db.counts import Kind, count_runs
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.db.paging import select_part
 from stepwire.db.pool import Pool, for_a_client
-from stepwire.engine.model import FINISHED
+from stepwire.engine.model import FINISHED, RunStatus, StepStatus
 
 _SNAPSHOT = """
 SELECT run.workflow_id, run.status, run.seq,
@@ -63,9 +63,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     """
 
     workflow_id: UUID
-    status: str
+    status: RunStatus
     seq: int
-    step_statuses: dict[str, str]
+    step_statuses: dict[str, StepStatus]
     maps: dict[str, MapSummary]
 
 
@@ -128,7 +128,7 @@ async def snapshot(pool: Pool, owner: UUID, run_id: UUID) -> Snapshot | None:
     record = await pool.fetchrow(_SNAPSHOT, run_id, owner)
     if record is None:
         return None
-    statuses = msgspec.json.decode(record["step_statuses"] or "{}", type=dict[str, str])
+    statuses = msgspec.json.decode(record["step_statuses"] or "{}", type=dict[str, StepStatus])
     return Snapshot(record["workflow_id"], record["status"], record["seq"], statuses, _maps(record))
 
 

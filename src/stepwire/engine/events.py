@@ -182,6 +182,13 @@ _DATA_FIELDS = {
 }
 
 
+def data_fields(kind: type[AnyEvent]) -> list[tuple[str, Any] | tuple[str, Any, Any]]:
+    """The fields of a type's ``data``, as `msgspec.defstruct` takes them: all are there, save those that are rare."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    usual: list[tuple[str, Any] | tuple[str, Any, Any]] = [(name, fields[name]) for name in _DATA_FIELDS[kind]]
+    return [*usual, *((name, fields[name], None) for name in sorted(_RARE & fields.keys()))]
+
+
 def step_id_of(event: AnyEvent) -> str | None:
     return event.step_id if isinstance(event, StepEvent) else None
 

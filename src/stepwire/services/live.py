@@ -6,14 +6,13 @@ one case: it is given what follows on that number.
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from stepwire.db.pool import Pool
-from stepwire.db.runs import Snapshot, snapshot
-from stepwire.engine.model import FINISHED
+from stepwire.db.runs import MapSummary, Snapshot, snapshot
+from stepwire.engine.model import FINISHED, RunStatus, StepStatus
 from stepwire.errors import Conflict, RunNotFound
 from stepwire.services.feeds import Feeds, Framed, RunFeed
 from stepwire.services.runs import Workflows
@@ -29,10 +28,10 @@ class SnapshotFrame(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot
     """A run as of event ``seq``, with every step of the definition."""
 
     run_id: UUID
-    run_status: str
+    run_status: RunStatus
     seq: int
-    step_statuses: dict[str, str]
-    maps: dict[str, Any] = {}
+    step_statuses: dict[str, StepStatus]
+    maps: dict[str, MapSummary] = {}
 
 
 class Opened(msgspec.Struct, frozen=True):

@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 from stepwire.db.overview import Moved, Span, moving_runs, named_runs, run_events
 from stepwire.db.pool import Pool, is_away
+from stepwire.definition.plan import TriggerType
 from stepwire.engine.model import FINISHED, RunStatus
 from stepwire.services.feeds import LOOK_SECONDS, RETRY_SECONDS, Framed
 from stepwire.services.paging import Paging
@@ -35,6 +36,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUSES = {"run.started": "running", "run.resumed": "running", "run.retried": "running"}
 _decode = msgspec.json.Decoder(RunChange).decode
 
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
 
 class TooSlow(Exception):
     """The watcher is so far behind that it had better begin anew."""
@@ -46,12 +49,12 @@ class RunSummary(msgspec.Struct, frozen=True):
     run_id: UUID
     workflow_id: UUID
     workflow_version: int
-    run_status: str
-    trigger_type: str
+    run_status: RunStatus
+    trigger_type: TriggerType
     seq: int
-    created_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
+    created_at: Instant
+    started_at: Instant | None
+    completed_at: Instant | None
 
 
 class RunsFrame(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):

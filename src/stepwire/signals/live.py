@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -34,7 +34,7 @@ class EventFrame(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
     run_id: UUID
     step_id: str | None
     data: msgspec.Raw
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Announcement(msgspec.Struct, frozen=True):
