@@ -18,6 +18,7 @@ from factories import chain, node
 from stack import Api
 from stepwire.db.pool import Pool
 from stepwire.db.session import open_database
+from stepwire.services import feeds, overview
 from stepwire.services.feeds import Feeds
 from stepwire.services.intake import open_intake
 from stepwire.services.live import RunStream
@@ -60,12 +61,29 @@ WRITES = st.lists(
 CLIENTS = st.lists(st.tuples(st.integers(0, 9), st.lists(st.integers(1, 6), max_size=3)), min_size=1, max_size=4)
 
 
-@given(writes=WRITES, clients=CLIENTS)
+# What is kept of a run, read at once, and kept for a list's watcher: little enough to be short of, and as it is.
+SIZES = st.fixed_dictionaries(
+    {
+        "stepwire.services.feeds.TAIL_BYTES": st.sampled_from([0, 300, feeds.TAIL_BYTES]),
+        "stepwire.services.feeds.PAGE": st.sampled_from([1, 3, feeds.PAGE]),
+        "stepwire.services.overview.QUEUED_BYTES": st.sampled_from([0, overview.QUEUED_BYTES]),
+    }
+)
+
+
+@given(writes=WRITES, clients=CLIENTS, sizes=SIZES)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whoever_watches_gets_every_event_once_and_in_order(
-    workflow_id: UUID, services: dict[str, str], writes: list[Write], clients: list[tuple[int, list[int]]]
+    workflow_id: UUID,
+    services: dict[str, str],
+    writes: list[Write],
+    clients: list[tuple[int, list[int]]],
+    sizes: dict[str, int],
 ) -> None:
-    asyncio.run(play(services, workflow_id, writes, clients))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in sizes.items():
+            patch.setattr(name, size)
+        asyncio.run(play(services, workflow_id, writes, clients))
 
 
 @pytest.fixture(scope="module")
@@ -233,14 +251,14 @@ async def world(services: dict[str, str], workflow_id: UUID) -> AsyncIterator[Ru
     ):
         owner = await database.pool.fetchval("SELECT owner_id FROM workflow WHERE id = $1", workflow_id)
         hub = LiveHub(redis)
-        feeds = Feeds(database.pool, hub, LOOK_SECONDS)
+        watched = Feeds(database.pool, hub, LOOK_SECONDS)
         workflows = Workflows(database, REGISTRY)
         runs = RunService(
             database, workflows, open_intake(database.pool, Waker(redis, open_queue(redis)), Announcer(redis)), 1024
         )
         overviews = Overviews(database.pool, hub, runs, LOOK_SECONDS)
-        tasks = [asyncio.create_task(each) for each in (hub.listen(), feeds.run(), overviews.run())]
-        run = Run(database.pool, redis, owner, workflow_id, RunStream(database.pool, feeds, workflows), overviews)
+        tasks = [asyncio.create_task(each) for each in (hub.listen(), watched.run(), overviews.run())]
+        run = Run(database.pool, redis, owner, workflow_id, RunStream(database.pool, watched, workflows), overviews)
         await run.begin()
         try:
             yield run
