@@ -57,7 +57,7 @@ _ADA, _HELLO = {"name": "Ada"}, {"text": "Hello Ada"}
 ANSWERS: dict[str, Any] = {
     "WorkflowResponse": WorkflowResponse(
         id=_WORKFLOW, name="Greeting", description="", version=1, status="published", definition=GREETING,
-        input_schema=NAME_SCHEMA, created_at=_DRAWN, updated_at=_DRAWN, published_at=_DRAWN, source_id=None,
+        input_schema=NAME_SCHEMA, priority="normal", concurrency_limit=None, created_at=_DRAWN, updated_at=_DRAWN, published_at=_DRAWN, source_id=None,
     ),
     "RunResponse": RunResponse(
         id=_RUN, workflow_id=_WORKFLOW, workflow_version=1, status="completed", trigger_type="manual", input=_ADA,

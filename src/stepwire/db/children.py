@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from stepwire.db.control import lock, take_up
+from stepwire.db.limits import let_through
 from stepwire.db.pool import Pool
 from stepwire.points import reach
 
@@ -16,15 +17,16 @@ FROM run WHERE parent_run_id = $1 AND parent_step_id = $2
 ORDER BY created_at DESC, id DESC LIMIT 1
 """
 
-_WORKFLOW = "SELECT version, status, input_schema FROM workflow WHERE id = $1 AND owner_id = $2"
+_WORKFLOW = "SELECT version, status, input_schema, concurrency_limit FROM workflow WHERE id = $1 AND owner_id = $2"
 
 _START = """
 WITH started AS (
-    INSERT INTO run (id, owner_id, workflow_id, workflow_version, status, trigger_type, input, seq, wake_at,
-                     parent_run_id, parent_step_id, parent_attempt, is_awaited, root_run_id, depth)
-    SELECT $1, $2, $3, $4, 'queued', 'workflow', $5, 1, now(), parent.id, $7, $8, $9, parent.root_run_id,
-           parent.depth + 1
-    FROM run parent WHERE parent.id = $6 AND parent.status IN ('running', 'paused')
+    INSERT INTO run (id, owner_id, workflow_id, workflow_version, status, trigger_type, input, seq, wake_at, is_held,
+                     priority, parent_run_id, parent_step_id, parent_attempt, is_awaited, root_run_id, depth)
+    SELECT $1, $2, $3, $4, 'queued', 'workflow', $5, 1, CASE WHEN workflow.concurrency_limit IS NULL THEN now() END,
+           CASE WHEN workflow.concurrency_limit IS NOT NULL THEN true END, workflow.priority, parent.id, $7, $8, $9,
+           parent.root_run_id, parent.depth + 1
+    FROM run parent JOIN workflow ON workflow.id = $3 WHERE parent.id = $6 AND parent.status IN ('running', 'paused')
     ON CONFLICT (parent_run_id, parent_step_id, parent_attempt) WHERE parent_run_id IS NOT NULL DO NOTHING
     RETURNING id, created_at
 )
@@ -50,6 +52,7 @@ class ChildWorkflow(msgspec.Struct, frozen=True):
     version: int
     status: str
     input_schema: dict[str, Any] | None
+    concurrency_limit: int | None
 
 
 class NewChild(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +66,7 @@ class NewChild(msgspec.Struct, frozen=True, kw_only=True):
     parent_step_id: str
     parent_attempt: int
     is_awaited: bool
+    is_limited: bool
     input: str
     queued: str
 
@@ -79,7 +83,7 @@ async def child_workflow(pool: Pool, owner: UUID, workflow_id: UUID) -> ChildWor
         return None
     schema = record["input_schema"]
     decoded = None if schema is None else msgspec.json.decode(schema)
-    return ChildWorkflow(record["version"], record["status"], decoded)
+    return ChildWorkflow(record["version"], record["status"], decoded, record["concurrency_limit"])
 
 
 async def start_child(pool: Pool, child: NewChild) -> bool:
@@ -90,6 +94,8 @@ async def start_child(pool: Pool, child: NewChild) -> bool:
         child.parent_step_id, child.parent_attempt, child.is_awaited, child.queued,
     )  # fmt: skip
     reach("child.after")
+    if started is not None and child.is_limited:
+        await let_through(pool, [child.workflow_id])
     return started is not None
 
 

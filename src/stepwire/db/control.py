@@ -21,12 +21,16 @@ WHERE id = $1 AND owner_id = $2 AND status IN ('queued', 'running', 'paused')
 RETURNING id
 """
 
-_LOCK = "SELECT workflow_id, status, seq, started_at, now() AS at FROM run WHERE id = $1 AND owner_id = $2 FOR UPDATE"
+_LOCK = """
+SELECT workflow_id, status, seq, started_at, now() AS at, is_held IS NOT NULL AS is_limited FROM run
+WHERE id = $1 AND owner_id = $2 FOR UPDATE
+"""
 
 # The fence rises, so that a driver which has not noticed the run's end writes nothing into its new stretch.
 _TAKE_UP = """
 WITH run AS (
-    UPDATE run SET status = $2, seq = seq + 1, fence = fence + 1, leased_by = NULL, lease_until = NULL, wake_at = now(),
+    UPDATE run SET status = $2, seq = seq + 1, fence = fence + 1, leased_by = NULL, lease_until = NULL,
+        wake_at = CASE WHEN is_held IS NULL THEN now() END, is_held = CASE WHEN is_held IS NOT NULL THEN true END,
         cancel_requested_at = NULL, nudges = nudges + 1, output = NULL, error = NULL, completed_at = NULL,
         parent_attempt = coalesce($5, parent_attempt)
     WHERE id = $1 RETURNING id, seq
@@ -69,6 +73,7 @@ class Locked(msgspec.Struct, frozen=True):
     seq: int
     started_at: datetime | None
     at: datetime
+    is_limited: bool
 
 
 class WaitingStep(msgspec.Struct, frozen=True):

@@ -14,6 +14,8 @@ from stepwire.engine.fold import counted
 from stepwire.engine.model import MapPlan, RunState, RunStatus, StepError, StepState
 from stepwire.points import reach
 
+NOBODY = UUID(int=0)
+
 # In the order of the keys: two processes that are sent the same keys in different orders would wait for each other.
 _ACCEPT = """
 WITH new AS (
@@ -23,9 +25,11 @@ WITH new AS (
                request_hash, queued)
 ), accepted AS (
     INSERT INTO run (id, owner_id, workflow_id, workflow_version, status, trigger_type, trigger, input,
-                     idempotency_key, request_hash, seq, wake_at, root_run_id)
+                     idempotency_key, request_hash, seq, wake_at, is_held, priority, root_run_id)
     SELECT new.id, new.owner_id, new.workflow_id, new.workflow_version, 'queued', new.trigger_type, new.trigger,
-           new.input, new.idempotency_key, new.request_hash, 1, now(), new.id
+           new.input, new.idempotency_key, new.request_hash, 1,
+           CASE WHEN workflow.concurrency_limit IS NULL THEN now() END,
+           CASE WHEN workflow.concurrency_limit IS NOT NULL THEN true END, workflow.priority, new.id
     FROM new JOIN workflow ON workflow.id = new.workflow_id AND workflow.status = 'published'
     ORDER BY new.workflow_id, new.trigger_type, new.idempotency_key
     ON CONFLICT DO NOTHING
@@ -39,14 +43,44 @@ SELECT id, created_at FROM accepted
 
 _ACCEPTED = "SELECT id, created_at FROM run WHERE id = ANY($1::uuid[])"
 
+# What has begun goes on first, but takes three quarters of the places at most. Of what is queued, owners have their turns:
+# `run_queued` is asked for one owner after another, from the one behind $4 on and round to it again. So no claim costs
+# more for how much is queued, or is to go on later.
 _CLAIM = """
-WITH due AS (
-    SELECT id, lease_until IS NOT NULL AS is_taken_over FROM run WHERE wake_at <= now() AND (lease_until IS NULL OR lease_until < now())
-    ORDER BY wake_at LIMIT $2 FOR UPDATE SKIP LOCKED
+WITH RECURSIVE turn AS (
+    SELECT first.owner_id, first.owner_id AS began, 1 AS number FROM (
+        SELECT coalesce(
+            (SELECT owner_id FROM run WHERE wake_at IS NOT NULL AND status = 'queued' AND owner_id > $4
+             ORDER BY owner_id LIMIT 1),
+            (SELECT owner_id FROM run WHERE wake_at IS NOT NULL AND status = 'queued' ORDER BY owner_id LIMIT 1)
+        ) AS owner_id
+    ) AS first WHERE first.owner_id IS NOT NULL
+    UNION ALL
+    SELECT next.owner_id, turn.began, turn.number + 1 FROM turn CROSS JOIN LATERAL (
+        SELECT coalesce(
+            (SELECT owner_id FROM run WHERE wake_at IS NOT NULL AND status = 'queued' AND owner_id > turn.owner_id
+             ORDER BY owner_id LIMIT 1),
+            (SELECT owner_id FROM run WHERE wake_at IS NOT NULL AND status = 'queued' ORDER BY owner_id LIMIT 1)
+        ) AS owner_id
+    ) AS next WHERE turn.number < $2 AND next.owner_id <> turn.began
+), begun AS MATERIALIZED (
+    SELECT id, lease_until FROM run
+    WHERE wake_at <= now() AND status IN ('running', 'paused') AND (lease_until IS NULL OR lease_until < now())
+    ORDER BY wake_at LIMIT $5 FOR UPDATE SKIP LOCKED
+), queued AS MATERIALIZED (
+    SELECT own.id, own.lease_until FROM turn CROSS JOIN LATERAL (
+        SELECT id, lease_until FROM run
+        WHERE owner_id = turn.owner_id AND wake_at <= now() AND status = 'queued'
+            AND (lease_until IS NULL OR lease_until < now()) AND turn.owner_id <> ALL($6::uuid[])
+        ORDER BY priority DESC, wake_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ) AS own
+    LIMIT $2 - (SELECT count(*) FROM begun)
+), due AS (
+    SELECT id, lease_until IS NOT NULL AS is_taken_over FROM (SELECT * FROM begun UNION ALL SELECT * FROM queued) AS free
 )
 UPDATE run SET fence = fence + 1, leased_by = $1, lease_until = now() + $3 FROM due WHERE run.id = due.id
 RETURNING run.id, owner_id, workflow_id, workflow_version, status, trigger_type, trigger, input, seq, fence, created_at,
-          started_at, nudges, parent_run_id, root_run_id, depth, is_taken_over
+          started_at, nudges, parent_run_id, root_run_id, depth, is_held IS NOT NULL AS is_limited, is_taken_over
 """
 
 # Whoever changes several runs locks them in the order of their ids, so that no two of them wait for each other.
@@ -146,7 +180,10 @@ RETURNING id
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run to accept; ``trigger``, ``input`` and ``queued`` (event 1's data) are JSON texts."""
+    """A run to accept; ``trigger``, ``input`` and ``queued`` (event 1's data) are JSON texts.
+
+    ``is_limited``: it is held where its workflow has as many runs under way as it allows.
+    """
 
     id: UUID
     owner_id: UUID
@@ -158,10 +195,14 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     queued: str
     idempotency_key: str | None = None
     request_hash: bytes | None = None
+    is_limited: bool = False
 
 
 class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run under this worker's lease, as it was stored; ``is_taken_over`` from a worker whose lease lapsed."""
+    """A run under this worker's lease, as it was stored; ``is_taken_over`` from a worker whose lease lapsed.
+
+    ``is_limited``: its end may let another run of its workflow begin.
+    """
 
     id: UUID
     owner_id: UUID
@@ -179,6 +220,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     parent_run_id: UUID | None = None
     root_run_id: UUID | None = None
     depth: int = 0
+    is_limited: bool = False
     is_taken_over: bool = False
 
 
@@ -207,6 +249,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     ``is_released`` gives the lease back, to be driven again at ``wake_at`` or, where that is None, when something
     from outside sets it. ``nudges`` are those that the driver has looked at: with more of them the run is due again at
     once, and with ``is_quiet`` nothing is written at all. ``cut_steps`` are those whose child runs are to be cancelled.
+    ``limited_workflow_id`` is that of a run that ends, where it may have held others.
     """
 
     run_id: UUID
@@ -221,6 +264,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     is_quiet: bool = False
     parent_run_id: UUID | None = None
     cut_steps: Sequence[str] = ()
+    limited_workflow_id: UUID | None = None
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -252,10 +296,15 @@ async def accept(pool: Pool, runs: Sequence[NewRun]) -> dict[UUID, datetime]:
     return accepted
 
 
-async def claim(pool: Pool, *, worker: str, limit: int, lease: timedelta) -> list[ClaimedRun]:
-    """Take up to ``limit`` runs that are due and that nobody holds; their fences rise, so nobody else writes to them."""
+async def claim(
+    pool: Pool, *, worker: str, limit: int, lease: timedelta, after: UUID = NOBODY, without: Sequence[UUID] = ()
+) -> list[ClaimedRun]:
+    """Take up to ``limit`` runs that are due and that nobody holds; their fences rise, so nobody else writes to them.
+
+    Of what is queued, the owner that comes behind ``after`` has the first turn; those in ``without`` have none.
+    """
     reach("claim.before")
-    records = await pool.fetch(_CLAIM, worker, limit, lease)
+    records = await pool.fetch(_CLAIM, worker, limit, lease, after, -(-limit * 3 // 4), list(without))
     if records:
         reach("claim.after")
     return [

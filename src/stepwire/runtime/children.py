@@ -92,6 +92,7 @@ class Children:
             parent_step_id=step_id,
             parent_attempt=attempt,
             is_awaited=wait,
+            is_limited=workflow.concurrency_limit is not None,
             input=msgspec.json.encode(value).decode(),
             queued=msgspec.json.encode(data_of(queued)).decode(),
         )

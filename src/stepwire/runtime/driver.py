@@ -218,6 +218,7 @@ class Driver:
             nudges=self._nudges,
             is_quiet=any(step_id in before.asking for step_id in changed),
             parent_run_id=self.run.parent_run_id if self.state.is_finished else None,
+            limited_workflow_id=self.run.workflow_id if self.state.is_finished and self.run.is_limited else None,
             cut_steps=[
                 event.step_id for event in events if _cuts_off(event) and self._step_type(event.step_id) == CHILD_RUN
             ],

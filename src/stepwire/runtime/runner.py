@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -16,6 +17,7 @@ from stepwire.db import journal
 from stepwire.db.control import Outside, outside
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import ClaimedRun, Entry
+from stepwire.db.limits import let_through, with_held_runs
 from stepwire.db.pool import Pool
 from stepwire.definition.plan import Plan
 from stepwire.engine.facts import Abandoned
@@ -34,6 +36,7 @@ from stepwire.signals.wake import Waker
 
 log = logging.getLogger(__name__)
 CLAIM_BATCH = 64
+SPARE = 10  # one place more for as many slots: no owner takes those, so that others need not wait for its long calls
 
 
 class Runner:
@@ -58,8 +61,11 @@ class Runner:
         self._plans = plans
         self._waker = waker
         self._slots = slots
+        self._places = slots + slots // SPARE + 1
+        self._turn = journal.NOBODY  # the owner that had the last one
         self._lease = timedelta(seconds=lease_seconds)
         self._driven: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
+        self._owners: Counter[UUID] = Counter()  # how many of their runs are in hand
         self._drivers: dict[UUID, Driver] = {}
         self._lapses_at: dict[tuple[UUID, int], float] = {}  # (id, fence); by our clock, no later than the database's
         self._entries = GroupCommit(self._write, weigh=_weight)
@@ -92,17 +98,27 @@ class Runner:
         """Claim what is due and drive it, until nothing is due or no slot is free."""
         async with self._claiming:
             while not self._is_stopping:
-                limit = min(CLAIM_BATCH, self._slots - len(self._driven))
+                limit = min(CLAIM_BATCH, self._places - len(self._driven))
                 if limit <= 0:
                     self._is_hungry = True
                     return
                 lapses_at = self._from_now()
-                claimed = await journal.claim(self._pool, worker=self.worker, limit=limit, lease=self._lease)
+                claimed = await journal.claim(
+                    self._pool, worker=self.worker, limit=limit, lease=self._lease, after=self._turn,
+                    without=[owner for owner, count in self._owners.items() if count >= self._slots],
+                )  # fmt: skip
                 for run in claimed:
                     self._lapses_at[run.id, run.fence] = lapses_at
                     self._start(run)
-                if len(claimed) < limit:
+                if queued := [run.owner_id for run in claimed if run.status == "queued"]:
+                    self._turn = max(queued, key=lambda owner: (owner <= self._turn, owner))
+                if len(claimed) < limit * 3 // 4:
                     return
+
+    async def let_through(self) -> None:
+        """Let held runs go on where there is room, whatever was not heard of."""
+        if workflow_ids := await with_held_runs(self._pool):
+            await let_through(self._pool, workflow_ids)
 
     def nudge(self, run_id: UUID) -> None:
         """Have a run's driver look at what has happened outside, if the run is in this worker's hands."""
@@ -132,10 +148,14 @@ class Runner:
     def _start(self, run: ClaimedRun) -> None:
         task = asyncio.create_task(self._drive(run), name=f"run {run.id}")
         self._driven[run.id] = (run.fence, task)
+        self._owners[run.owner_id] += 1
         task.add_done_callback(lambda _: self._ended(run))
 
     def _ended(self, run: ClaimedRun) -> None:
         self._lapses_at.pop((run.id, run.fence), None)
+        self._owners[run.owner_id] -= 1
+        if not self._owners[run.owner_id]:
+            del self._owners[run.owner_id]
         if run.id in self._driven and self._driven[run.id][0] == run.fence:
             del self._driven[run.id]
         if self._is_hungry and not self._is_stopping:
@@ -202,6 +222,9 @@ class Runner:
 
     async def _write(self, entries: Sequence[Entry]) -> list[int | None]:
         written = await journal.append(self._pool, entries)
+        ended = {entry.limited_workflow_id for entry in entries if entry.run_id in written.nudges} - {None}
+        if ended:
+            self._go_on_soon([workflow_id for workflow_id in ended if workflow_id is not None])
         if written.nudged:
             self._nudge_soon(written.nudged)
         return [written.nudges.get(entry.run_id) for entry in entries]
@@ -213,6 +236,20 @@ class Runner:
             await asyncio.gather(announce_nudges(self._redis, run_ids), self._waker.wake())
 
         task = asyncio.create_task(tell())
+        self._nudging.add(task)
+        task.add_done_callback(self._nudging.discard)
+
+    def _go_on_soon(self, workflow_ids: Sequence[UUID]) -> None:
+        """Have those go on that waited for runs of these workflows to end; the sweep does it where this fails."""
+
+        async def go_on() -> None:
+            try:
+                if await let_through(self._pool, workflow_ids):
+                    await self._waker.wake()
+            except Exception:
+                log.exception("Held runs could not be let through, the sweep does it")
+
+        task = asyncio.create_task(go_on())
         self._nudging.add(task)
         task.add_done_callback(self._nudging.discard)
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import NewRun, accept
+from stepwire.db.limits import let_through
 from stepwire.db.pool import Pool
 from stepwire.signals.wake import Waker
 
@@ -16,6 +17,7 @@ def open_intake(pool: Pool, waker: Waker) -> GroupCommit[NewRun, datetime | None
 
     async def write(runs: Sequence[NewRun]) -> list[datetime | None]:
         accepted = await accept(pool, runs)
+        await let_through(pool, {run.workflow_id for run in runs if run.is_limited and run.id in accepted})
         if accepted:
             waker.wake_soon()
         return [accepted.get(run.id) for run in runs]

@@ -47,6 +47,7 @@ class Runnable:
     """What starting a run needs of a workflow that is published, and so does not change."""
 
     version: int
+    is_limited: bool
     input_schema: InputSchema | None
     steps: tuple[tuple[str, str], ...]  # step id and type, in the drawn order
 
@@ -87,7 +88,8 @@ class Workflows:
 
     def _runnable(self, workflow: Workflow) -> Runnable:
         schema = None if workflow.input_schema is None else InputSchema(workflow.input_schema)
-        return Runnable(workflow.version, schema, self._outline(parse(workflow.definition)))
+        is_limited = workflow.concurrency_limit is not None
+        return Runnable(workflow.version, is_limited, schema, self._outline(parse(workflow.definition)))
 
     def _outline(self, definition: Definition) -> tuple[tuple[str, str], ...]:
         """The steps outside of containers: what lies in one has no state of its own, only its items' steps have."""
@@ -148,6 +150,7 @@ class RunService:
             queued=msgspec.json.encode(data_of(queued)).decode(),
             idempotency_key=key,
             request_hash=digest,
+            is_limited=workflow.is_limited,
         )
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
