@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
+from stepwire.db.counts import QueueDepth, queue_depth
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import NewRun
 from stepwire.db.models import Run, RunEvent, StepRun, Workflow
@@ -187,6 +188,11 @@ class RunService:
             of_run[step.run_id].append(step)
         grouped: list[tuple[Run, Sequence[StepRun]]] = [(run, of_run[run.id]) for run in part.items]
         return Part(grouped, part.total, part.next)
+
+    async def queue(self, owner: UUID, workflow_id: UUID | None) -> QueueDepth:
+        """How much the owner has under way, in all or of one workflow."""
+        async with self._database.session() as session:
+            return await queue_depth(session, owner, workflow_id)
 
     async def steps(self, owner: UUID, run_id: UUID) -> list[StepRun]:
         """Every step of a run: the started ones in the order they started, then the others as they are drawn.

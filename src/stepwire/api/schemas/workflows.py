@@ -59,7 +59,7 @@ class WorkflowCreate(ReadOnly, kw_only=True, forbid_unknown_fields=True):
 
 
 class WorkflowUpdate(ReadOnly, kw_only=True, forbid_unknown_fields=True):
-    """Absent fields stay as they are; `input_schema: null` clears it."""
+    """Absent fields stay as they are; `input_schema: null` and `concurrency_limit: null` clear them."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -73,7 +73,13 @@ class WorkflowUpdate(ReadOnly, kw_only=True, forbid_unknown_fields=True):
         return {name: value for name, value in _writable(self).items() if value is not UNSET}
 
 
-class WorkflowUpdateDTO(StructDTO[WorkflowCreate]):
+class WorkflowChanges(WorkflowCreate, kw_only=True, forbid_unknown_fields=True):
+    """What the DTO decodes, before it is checked as a `WorkflowUpdate`: it takes no bounds on what may be null."""
+
+    concurrency_limit: Any = None
+
+
+class WorkflowUpdateDTO(StructDTO[WorkflowChanges]):
     documented = WorkflowUpdate
     config = DTOConfig(partial=True, forbid_unknown_fields=True)
 
