@@ -30,10 +30,13 @@ async def left_over(database: asyncpg.Connection) -> list[dict[str, Any]]:
 
 
 def left_jobs(redis: Redis) -> list[str]:
-    """The names of the functions of the jobs that wait or are under way, without the one that comes every second."""
-    jobs = [redis.get(name) for name in redis.zrange("saq:stepwire:incomplete", 0, -1)]
-    names = [msgspec.json.decode(job)["function"] for job in jobs if job is not None]
-    return [name for name in names if name != "sweep"]
+    """The names of the functions of the jobs that wait, without the one that comes every second.
+
+    Those that a killed worker had in hand are taken from it within a minute; they carry nothing.
+    """
+    stored = [redis.get(name) for name in redis.zrange("saq:stepwire:incomplete", 0, -1)]
+    jobs = [msgspec.json.decode(job) for job in stored if job is not None]
+    return [job["function"] for job in jobs if job["function"] != "sweep" and job["status"] != "active"]
 
 
 async def audit(
