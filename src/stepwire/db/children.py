@@ -105,8 +105,3 @@ async def take_child_up(pool: Pool, owner: UUID, run_id: UUID, parent_attempt: i
         run = await lock(connection, owner, run_id)
         if run is not None and run.status == "failed":
             await take_up(connection, run_id, run, parent_attempt)
-
-
-async def nudge(pool: Pool, run_id: UUID) -> None:
-    """Have a run's driver look at what has happened outside of it."""
-    await pool.execute("UPDATE run SET nudges = nudges + 1, wake_at = now() WHERE id = $1", run_id)

@@ -23,6 +23,7 @@ from stepwire.engine.facts import (
     Abandoned,
     Answered,
     AnyFact,
+    AttemptWaits,
     Begin,
     CancelRequested,
     ChildEnded,
@@ -123,9 +124,10 @@ class Driver:
             taken += seen
         return [*taken, self._time_passed(at)]
 
-    async def _look(self) -> list[AnyFact]:
+    async def _look(self, *also_awaiting: str) -> list[AnyFact]:
         """What has happened outside; the engine passes over what it knows already."""
-        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), list(self.state.awaiting))
+        awaiting = [*self.state.awaiting, *also_awaiting]
+        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), awaiting)
         self._nudges = max(self._nudges, seen.nudges)
         at = now()
         if seen.is_cancel_requested:
@@ -263,9 +265,11 @@ class Driver:
         while not self._inbox.empty():
             reports.append(self._inbox.get_nowait())
         facts = [report for report in reports if report is not None]
-        if None in reports:
+        # A child run may be over before anybody waits for it: then its nudge was looked at too early, or by another worker.
+        begun = [fact.step_id for fact in facts if isinstance(fact, AttemptWaits) and fact.waits_for == "run"]
+        if begun or None in reports:
             self._is_nudged = False
-            facts += await self._look()
+            facts += await self._look(*begun)
         return facts
 
     async def _stop_attempts(self) -> None:
