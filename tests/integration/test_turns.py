@@ -1,17 +1,32 @@
 """Whose run is next: owners take turns, priorities order an owner's own, limited workflows hold what is too much."""
 
 import asyncio
+import json
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from uuid_utils.compat import uuid7
 
-from stepwire.db.journal import ClaimedRun, NewRun, accept, claim
+from factories import definition, node
+from stepwire.auth.encryption import load_keyring
+from stepwire.db.claims import ClaimedRun, claim
+from stepwire.db.journal import NewRun, accept
 from stepwire.db.limits import let_through, with_held_runs
 from stepwire.db.migrate import migrate
 from stepwire.db.pool import Pool, open_pool
+from stepwire.runtime.children import Children
+from stepwire.runtime.executor import Executor
+from stepwire.runtime.plans import Plans
+from stepwire.runtime.runner import Runner
+from stepwire.runtime.secrets import SecretReader
+from stepwire.signals.connection import open_redis
+from stepwire.signals.queue import open_queue
+from stepwire.signals.wake import Waker
+from stepwire.steps.registry import load_registry
 
 LEASE = timedelta(seconds=60)
 ONE, OTHER = UUID(int=1), UUID(int=2)
@@ -33,14 +48,14 @@ async def empty(pool: Pool) -> None:
     await pool.execute("TRUNCATE run, run_event, workflow")
 
 
-async def workflow(pool: Pool, owner: UUID, *, priority: int = 0, limit: int | None = None) -> UUID:
+async def workflow(pool: Pool, owner: UUID, *, priority: int = 0, limit: int | None = None, drawn: Any = None) -> UUID:
     workflow_id = uuid7()
     await pool.execute(
         """
         INSERT INTO workflow (id, owner_id, line_id, version, name, status, definition, operation, priority, concurrency_limit)
-        VALUES ($1, $2, $1, 1, 'W', 'published', '{}', 'create', $3, $4)
+        VALUES ($1, $2, $1, 1, 'W', 'published', $5, 'create', $3, $4)
         """,
-        workflow_id, owner, priority, limit,
+        workflow_id, owner, priority, limit, json.dumps(drawn or {}),
     )  # fmt: skip
     return workflow_id
 
@@ -86,11 +101,14 @@ async def test_owners_take_turns_all_the_way_round(pool: Pool) -> None:
     assert served == owners
 
 
-async def test_an_owner_whose_places_are_full_is_passed_over(pool: Pool) -> None:
+async def test_no_owner_gets_more_than_its_places(pool: Pool) -> None:
     await queue(pool, ONE, await workflow(pool, ONE), 10)
-    await queue(pool, OTHER, await workflow(pool, OTHER), 2)
+    await queue(pool, OTHER, await workflow(pool, OTHER), 10)
+    claimed = Counter(run.owner_id for run in await take(pool, 10, held={ONE: 3}, most=5))
+    again = Counter(run.owner_id for run in await take(pool, 10, held={ONE: 5, OTHER: 7}, most=5))
 
-    assert {run.owner_id for run in await take(pool, 10, without=[ONE])} == {OTHER}
+    assert claimed == {ONE: 2, OTHER: 5}
+    assert again == {}
 
 
 async def test_an_owners_urgent_runs_begin_before_its_others(pool: Pool) -> None:
@@ -144,3 +162,35 @@ async def test_workflows_with_held_runs_are_found(pool: Pool) -> None:
     assert sorted(await with_held_runs(pool)) == sorted(held)
     assert await let_through(pool, held) == 3
     assert await let_through(pool, held) == 0
+
+
+@pytest.mark.parametrize("slots", [1, 2, 9, 10])
+async def test_a_worker_goes_on_claiming_as_places_come_free(pool: Pool, services: dict[str, str], slots: int) -> None:
+    """Nothing but an end makes it claim: no wake comes, and leases are renewed in twenty minutes."""
+    resting = await workflow(pool, ONE, drawn=definition([node("rest", "core.delay", {"duration": 0.1})]))
+    runs = await queue(pool, ONE, resting, 3 * slots + 1)
+    async with open_redis(services["REDIS_URL"]) as redis, httpx.AsyncClient() as http:
+        waker = Waker(redis, open_queue(redis))
+        registry = load_registry()
+        executor = Executor(
+            registry, http, Children(pool, waker), SecretReader(pool, load_keyring(None)), max_output_bytes=1 << 20,
+            max_context_bytes=1 << 20, timeout_seconds=60,
+        )  # fmt: skip
+        runner = Runner(
+            pool, redis, waker, Plans(pool, registry), executor, slots=slots, lease_seconds=3600,
+            longest_run_seconds=3600, max_context_bytes=1 << 20,
+        )  # fmt: skip
+        running = asyncio.create_task(runner.run())
+        most = 0
+        try:
+            await runner.drive_due()
+            async with asyncio.timeout(20):
+                while await pool.fetchval("SELECT count(*) FROM run WHERE completed_at IS NULL"):
+                    most = max(most, len(runner.held()))
+                    await asyncio.sleep(0.01)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    assert await pool.fetchval("SELECT count(*) FROM run WHERE status = 'completed'") == len(runs)
+    assert most == slots, "the places beyond are for others"

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from stepwire.db.control import lock, take_up
+from stepwire.db.journal import from_json
 from stepwire.db.limits import let_through
 from stepwire.db.pool import Pool
 from stepwire.points import reach
@@ -81,9 +82,7 @@ async def child_workflow(pool: Pool, owner: UUID, workflow_id: UUID) -> ChildWor
     record = await pool.fetchrow(_WORKFLOW, workflow_id, owner)
     if record is None:
         return None
-    schema = record["input_schema"]
-    decoded = None if schema is None else msgspec.json.decode(schema)
-    return ChildWorkflow(record["version"], record["status"], decoded, record["concurrency_limit"])
+    return ChildWorkflow(**{**record, "input_schema": from_json(record["input_schema"])})
 
 
 async def start_child(pool: Pool, child: NewChild) -> bool:

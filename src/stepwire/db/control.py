@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from stepwire.db.journal import JournalStep, load, step_row, to_json
+from stepwire.db.journal import JournalStep, from_json, load, step_row, to_json
 from stepwire.db.pool import Connection, Pool, for_a_client
 from stepwire.engine.events import RunRetried, data_of
 from stepwire.engine.fold import apply, renewable
@@ -155,7 +155,7 @@ async def waiting_step(connection: Connection, run_id: UUID, step_id: str) -> Wa
     record = await connection.fetchrow(_WAITING, run_id, step_id)
     if record is None:
         return None
-    return WaitingStep(**{**record, "input": None if record["input"] is None else msgspec.json.decode(record["input"])})
+    return WaitingStep(**{**record, "input": from_json(record["input"])})
 
 
 async def answer(connection: Connection, run_id: UUID, step_id: str, attempt: int, data: Any) -> bool:
@@ -169,8 +169,7 @@ async def answer(connection: Connection, run_id: UUID, step_id: str, attempt: in
 
 async def last_answer(connection: Connection, run_id: UUID, step_id: str) -> Any:
     """The data that was answered last; None where nobody has."""
-    text = await connection.fetchval(_ANSWERED, run_id, step_id)
-    return None if text is None else msgspec.json.decode(text)
+    return from_json(await connection.fetchval(_ANSWERED, run_id, step_id))
 
 
 async def outside(pool: Pool, run_id: UUID, asking: Sequence[str], awaiting: Sequence[str]) -> Outside:
@@ -185,16 +184,12 @@ async def outside(pool: Pool, run_id: UUID, asking: Sequence[str], awaiting: Seq
     return Outside(
         nudges=run["nudges"] if run is not None else 0,
         is_cancel_requested=run is not None and run["is_cancel_requested"],
-        answers=[Answer(each["step_id"], each["attempt"], _decoded(each["data"])) for each in answers],
+        answers=[Answer(each["step_id"], each["attempt"], from_json(each["data"])) for each in answers],
         children=[
             EndedChild(
-                each["id"], each["parent_step_id"], each["parent_attempt"], each["status"], _decoded(each["output"]),
-                _decoded(each["error"]),
+                each["id"], each["parent_step_id"], each["parent_attempt"], each["status"], from_json(each["output"]),
+                from_json(each["error"]),
             )
             for each in children
         ],
     )  # fmt: skip
-
-
-def _decoded(text: str | None) -> Any:
-    return None if text is None else msgspec.json.decode(text)

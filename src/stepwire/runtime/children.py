@@ -9,7 +9,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from stepwire.db.children import NewChild, child_workflow, known_child, start_child, take_child_up
-from stepwire.db.journal import ClaimedRun
+from stepwire.db.claims import ClaimedRun
 from stepwire.db.pool import Pool
 from stepwire.definition.input_schema import InputSchema
 from stepwire.engine.events import RunQueued, data_of

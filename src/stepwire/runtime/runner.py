@@ -13,10 +13,11 @@ from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
 
-from stepwire.db import journal
+from stepwire.db import claims, journal
+from stepwire.db.claims import ClaimedRun
 from stepwire.db.control import Outside, outside
 from stepwire.db.group_commit import GroupCommit
-from stepwire.db.journal import ClaimedRun, Entry
+from stepwire.db.journal import Entry
 from stepwire.db.limits import let_through, with_held_runs
 from stepwire.db.pool import Pool
 from stepwire.definition.plan import Plan
@@ -62,7 +63,7 @@ class Runner:
         self._waker = waker
         self._slots = slots
         self._places = slots + slots // SPARE + 1
-        self._turn = journal.NOBODY  # the owner that had the last one
+        self._turn = claims.NOBODY  # the owner that had the last one
         self._lease = timedelta(seconds=lease_seconds)
         self._driven: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
         self._owners: Counter[UUID] = Counter()  # how many of their runs are in hand
@@ -102,17 +103,25 @@ class Runner:
                 if limit <= 0:
                     self._is_hungry = True
                     return
-                lapses_at = self._from_now()
-                claimed = await journal.claim(
-                    self._pool, worker=self.worker, limit=limit, lease=self._lease, after=self._turn,
-                    without=[owner for owner, count in self._owners.items() if count >= self._slots],
+                lapses_at, before = self._from_now(), self._owners.copy()
+                claimed = await claims.claim(
+                    self._pool, worker=self.worker, limit=limit, lease=self._lease, after=self._turn, held=before,
+                    most=self._slots,
                 )  # fmt: skip
                 for run in claimed:
                     self._lapses_at[run.id, run.fence] = lapses_at
                     self._start(run)
                 if queued := [run.owner_id for run in claimed if run.status == "queued"]:
                     self._turn = max(queued, key=lambda owner: (owner <= self._turn, owner))
-                if len(claimed) < limit * 3 // 4:
+                full = {
+                    each
+                    for each, count in (before + Counter(run.owner_id for run in claimed)).items()
+                    if count >= self._slots
+                }
+                if any(self._owners[each] < self._slots for each in full):
+                    continue  # some of theirs have ended meanwhile
+                if not claimed or len(claimed) < limit * 3 // 4:
+                    self._is_hungry = bool(full)  # what they have queued goes on as soon as one of theirs ends
                     return
 
     async def let_through(self) -> None:
@@ -141,7 +150,7 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
         if held:
             try:
-                await journal.release(self._pool, held)
+                await claims.release(self._pool, held)
             except Exception:
                 log.exception("Leases could not be handed back; they lapse")
 
@@ -177,7 +186,7 @@ class Runner:
         except LeaseLost as error:
             log.warning("%s", error)
             # Ours still, where it was only nudged.
-            await patiently(partial(journal.release, self._pool, [(run.id, run.fence)]))
+            await patiently(partial(claims.release, self._pool, [(run.id, run.fence)]))
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -213,7 +222,7 @@ class Runner:
         held = [(run.id, run.fence)]
         while time.monotonic() > self._lapses_at[run.id, run.fence]:
             lapses_at = self._from_now()
-            if run.id not in await patiently(partial(journal.renew, self._pool, held, self._lease)):
+            if run.id not in await patiently(partial(claims.renew, self._pool, held, self._lease)):
                 raise LeaseLost(f"The lease on run {run.id} lapsed, and another worker has claimed it.")
             self._lapses_at[run.id, run.fence] = lapses_at
 
@@ -222,9 +231,11 @@ class Runner:
 
     async def _write(self, entries: Sequence[Entry]) -> list[int | None]:
         written = await journal.append(self._pool, entries)
-        ended = {entry.limited_workflow_id for entry in entries if entry.run_id in written.nudges} - {None}
-        if ended:
-            self._go_on_soon([workflow_id for workflow_id in ended if workflow_id is not None])
+        limited = {
+            each.limited_workflow_id for each in entries if each.limited_workflow_id and each.run_id in written.nudges
+        }
+        if limited:
+            self._waker.wake_soon(let_through(self._pool, limited))
         if written.nudged:
             self._nudge_soon(written.nudged)
         return [written.nudges.get(entry.run_id) for entry in entries]
@@ -236,20 +247,6 @@ class Runner:
             await asyncio.gather(announce_nudges(self._redis, run_ids), self._waker.wake())
 
         task = asyncio.create_task(tell())
-        self._nudging.add(task)
-        task.add_done_callback(self._nudging.discard)
-
-    def _go_on_soon(self, workflow_ids: Sequence[UUID]) -> None:
-        """Have those go on that waited for runs of these workflows to end; the sweep does it where this fails."""
-
-        async def go_on() -> None:
-            try:
-                if await let_through(self._pool, workflow_ids):
-                    await self._waker.wake()
-            except Exception:
-                log.exception("Held runs could not be let through, the sweep does it")
-
-        task = asyncio.create_task(go_on())
         self._nudging.add(task)
         task.add_done_callback(self._nudging.discard)
 
@@ -283,7 +280,7 @@ class Runner:
         if not held:
             return
         lapses_at = self._from_now()
-        kept = await journal.renew(self._pool, held, self._lease)
+        kept = await claims.renew(self._pool, held, self._lease)
         for run_id, fence in held:
             current = self._driven.get(run_id)
             if run_id not in kept and current is not None and current[0] == fence:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from stepwire.db.journal import ClaimedRun
+from stepwire.db.claims import ClaimedRun
 from stepwire.definition.expressions import Variables
 from stepwire.definition.plan import Plan
 from stepwire.engine.model import RunState

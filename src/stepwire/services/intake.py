@@ -17,9 +17,9 @@ def open_intake(pool: Pool, waker: Waker) -> GroupCommit[NewRun, datetime | None
 
     async def write(runs: Sequence[NewRun]) -> list[datetime | None]:
         accepted = await accept(pool, runs)
-        await let_through(pool, {run.workflow_id for run in runs if run.is_limited and run.id in accepted})
+        limited = {run.workflow_id for run in runs if run.is_limited and run.id in accepted}
         if accepted:
-            waker.wake_soon()
+            waker.wake_soon(let_through(pool, limited) if limited else None)
         return [accepted.get(run.id) for run in runs]
 
     return GroupCommit(write, weigh=lambda run: 2 * len(run.input))
