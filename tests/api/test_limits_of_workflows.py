@@ -68,6 +68,7 @@ def test_child_runs_of_a_limited_workflow_wait_in_line(server: Api, recorder: Re
         {"priority": None},
         {"concurrency_limit": 0},
         {"concurrency_limit": 1001},
+        {"concurrency_limit": 1.5},
     ],
 )
 def test_what_is_no_priority_and_no_limit_is_refused(server: Api, values: dict[str, Any]) -> None:
@@ -84,6 +85,15 @@ def test_priority_and_limit_are_kept_changed_and_copied(server: Api) -> None:
     assert (changed.json()["priority"], changed.json()["concurrency_limit"]) == ("low", None)
     assert (copied["priority"], copied["concurrency_limit"]) == ("low", None)
     assert (plain["priority"], plain["concurrency_limit"]) == ("normal", None)
+
+
+def test_a_whole_number_is_a_limit_however_it_is_written(server: Api) -> None:
+    made = server.create(chain(node("a")), concurrency_limit=7.0)
+    changed = server.http.put(f"/api/v1/workflows/{made['id']}", json={"concurrency_limit": 999.0})
+
+    assert made["concurrency_limit"] == 7
+    assert changed.json()["concurrency_limit"] == 999
+    assert '"concurrency_limit":999,' in changed.text
 
 
 def test_what_is_queued_can_be_read(server: Api, recorder: Recorder) -> None:

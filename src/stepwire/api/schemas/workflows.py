@@ -24,8 +24,12 @@ Priority = Annotated[
     Literal["low", "normal", "high"],
     Meta(description="Which of an owner's queued runs begin first; frozen when published"),
 ]
+# A float, since JSON Schema's integers include 5.0, and msgspec's do not.
 ConcurrencyLimit = Annotated[
-    int, Meta(ge=1, le=1000, description="How many of its runs go on at once; the others stay queued, in order")
+    float,
+    Meta(
+        ge=1, le=1000, multiple_of=1, description="How many of its runs go on at once; the others stay queued, in order"
+    ),
 ]
 
 EMPTY: dict[str, Any] = {"nodes": [], "edges": []}
@@ -170,4 +174,6 @@ def _issue(issue: Issue) -> IssueResponse:
 
 def _writable(body: WorkflowCreate | WorkflowUpdate) -> dict[str, Any]:
     values = {name: getattr(body, name) for name in _WRITABLE}
-    return values | {"priority": PRIORITIES.get(values["priority"], UNSET)}
+    limit = values["concurrency_limit"]
+    whole = int(limit) if isinstance(limit, float) else limit
+    return values | {"priority": PRIORITIES.get(values["priority"], UNSET), "concurrency_limit": whole}
