@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from factories import definition, node
 from stepwire.auth.encryption import load_keyring
-from stepwire.db.claims import ClaimedRun, claim
+from stepwire.db.claims import CLAIM, NOBODY, ClaimedRun, claim
 from stepwire.db.journal import NewRun, accept
 from stepwire.db.limits import let_through, with_held_runs
 from stepwire.db.migrate import migrate
@@ -162,6 +162,19 @@ async def test_workflows_with_held_runs_are_found(pool: Pool) -> None:
     assert sorted(await with_held_runs(pool)) == sorted(held)
     assert await let_through(pool, held) == 3
     assert await let_through(pool, held) == 0
+
+
+async def test_a_claim_planned_when_there_was_nothing_reads_no_whole_table_later(pool: Pool) -> None:
+    """Plans are kept: with statistics of an empty table, the whole of it looks cheapest to read."""
+    await pool.execute("TRUNCATE run CASCADE")
+    await pool.execute("ANALYZE run")
+    async with pool.acquire() as connection:
+        statement = await connection.prepare(CLAIM)
+        plan = json.dumps(await statement.explain("worker", 64, timedelta(seconds=15), NOBODY, 48, [], [], 100))
+
+    assert '"Relation Name": "run"' in plan
+    assert "Bitmap Heap Scan" not in plan
+    assert "Seq Scan" not in plan
 
 
 @pytest.mark.parametrize("slots", [1, 2, 9, 10])

@@ -18,7 +18,7 @@ NOBODY = UUID(int=0)
 # What has begun goes on first, but takes three quarters of the places at most. Of what is queued, owners have their turns:
 # `run_queued` is asked for one owner after another, from the one behind $4 on and round to it again. So no claim costs
 # more for how much is queued, or is to go on later.
-_CLAIM = """
+CLAIM = """
 WITH RECURSIVE turn AS (
     SELECT first.owner_id, first.owner_id AS began, 1 AS number FROM (
         SELECT coalesce(
@@ -118,7 +118,7 @@ async def claim(
     """
     reach("claim.before")
     records = await pool.fetch(
-        _CLAIM, worker, limit, lease, after, -(-limit * 3 // 4), list(held or {}), list((held or {}).values()), most
+        CLAIM, worker, limit, lease, after, -(-limit * 3 // 4), list(held or {}), list((held or {}).values()), most
     )
     if records:
         reach("claim.after")

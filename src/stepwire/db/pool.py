@@ -82,7 +82,7 @@ async def open_pool(url: str, *, size: int = 10, timeout: float = 10.0) -> Async
         dsn(url),
         min_size=0,
         max_size=size,
-        server_settings=_SERVER_SETTINGS,
+        server_settings=_POOL_SETTINGS,
         timeout=timeout,
         command_timeout=timeout,
     )

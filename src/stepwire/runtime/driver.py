@@ -48,19 +48,22 @@ INLINE_STEPS_AT_ONCE = 100  # then other runs have a turn
 Append = Callable[[Entry], Awaitable[int | None]]
 Announce = Callable[[UUID, Announcement], None]
 Hold = Callable[[ClaimedRun], Awaitable[None]]
+Waits = Callable[[int], None]
 LookOutside = Callable[[UUID, Sequence[str], Sequence[str]], Awaitable[Outside]]
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
     """What drivers work with. ``append`` says None where the lease is lost, else the run's nudges; ``hold`` returns while
-    the run is this worker's, and raises LeaseLost else.
+    the run is this worker's, and raises LeaseLost else; ``waits`` hears 1 when a run begins to wait for a report, and -1
+    when it goes on.
     """
 
     executor: Executor
     append: Append
     hold: Hold
     announce: Announce
+    waits: Waits
     look_outside: LookOutside
     longest_run: timedelta
     max_context_bytes: int
@@ -258,11 +261,14 @@ class Driver:
     async def _next_facts(self) -> list[AnyFact]:
         """What is reported next, with all that is reported by then; or that the next instant has come."""
         due_at = self.wake_at
+        self._hands.waits(1)
         try:
             async with asyncio.timeout(None if due_at is None else max((due_at - now()).total_seconds(), 0)):
                 reports = [await self._inbox.get()]
         except TimeoutError:
             return [self._time_passed(_not_before(due_at))]
+        finally:
+            self._hands.waits(-1)
         while not self._inbox.empty():
             reports.append(self._inbox.get_nowait())
         facts = [report for report in reports if report is not None]

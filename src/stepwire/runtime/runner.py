@@ -37,6 +37,7 @@ from stepwire.signals.wake import Waker
 
 log = logging.getLogger(__name__)
 CLAIM_BATCH = 64
+BUSY = 32  # runs that compute or are journalled: more would only make each of them, and whoever comes next, wait
 SPARE = 10  # one place more for as many slots: no owner takes those, so that others need not wait for its long calls
 
 
@@ -66,6 +67,7 @@ class Runner:
         self._turn = claims.NOBODY  # the owner that had the last one
         self._lease = timedelta(seconds=lease_seconds)
         self._driven: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
+        self._waiting = 0  # of them, for something from outside
         self._owners: Counter[UUID] = Counter()  # how many of their runs are in hand
         self._drivers: dict[UUID, Driver] = {}
         self._lapses_at: dict[tuple[UUID, int], float] = {}  # (id, fence); by our clock, no later than the database's
@@ -75,6 +77,7 @@ class Runner:
             append=self._entries.submit,
             hold=self._hold,
             announce=self._tell,
+            waits=self._waits,
             look_outside=self._look_outside,
             longest_run=timedelta(seconds=longest_run_seconds),
             max_context_bytes=max_context_bytes,
@@ -99,7 +102,7 @@ class Runner:
         """Claim what is due and drive it, until nothing is due or no slot is free."""
         async with self._claiming:
             while not self._is_stopping:
-                limit = min(CLAIM_BATCH, self._places - len(self._driven))
+                limit = self._room()
                 if limit <= 0:
                     self._is_hungry = True
                     return
@@ -154,6 +157,11 @@ class Runner:
             except Exception:
                 log.exception("Leases could not be handed back; they lapse")
 
+    def _room(self) -> int:
+        """How many runs may be claimed now. Those that wait for an answer take a place, and no time."""
+        held = len(self._driven)
+        return min(CLAIM_BATCH, self._places - held, BUSY - (held - self._waiting))
+
     def _start(self, run: ClaimedRun) -> None:
         task = asyncio.create_task(self._drive(run), name=f"run {run.id}")
         self._driven[run.id] = (run.fence, task)
@@ -167,6 +175,14 @@ class Runner:
             del self._owners[run.owner_id]
         if run.id in self._driven and self._driven[run.id][0] == run.fence:
             del self._driven[run.id]
+        self._claim_if_hungry()
+
+    def _waits(self, change: int) -> None:
+        self._waiting += change
+        if change > 0:
+            self._claim_if_hungry()
+
+    def _claim_if_hungry(self) -> None:
         if self._is_hungry and not self._is_stopping:
             self._is_hungry = False
             self._claim_soon()
