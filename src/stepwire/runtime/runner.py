@@ -36,8 +36,8 @@ from stepwire.signals.nudge import announce_nudges, hear_nudges
 from stepwire.signals.wake import Waker
 
 log = logging.getLogger(__name__)
-CLAIM_BATCH = 64
-BUSY = 32  # runs that compute or are journalled: more would only make each of them, and whoever comes next, wait
+CLAIM_BATCH = 16  # a run that comes while others are claimed waits for as many
+BUSY = 48  # runs that compute or are journalled: more would only make each of them, and whoever comes next, wait
 SPARE = 10  # one place more for as many slots: no owner takes those, so that others need not wait for its long calls
 
 
