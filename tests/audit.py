@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -17,7 +16,7 @@ from stepwire.engine.fold import apply
 from stepwire.engine.model import RunState, StepError
 
 FINISHED = ("completed", "failed", "cancelled")
-_LEFT = """
+LEFT_OVER = """
 SELECT id, status, leased_by, lease_until, wake_at FROM run
 WHERE status NOT IN ('completed', 'failed', 'cancelled') OR leased_by IS NOT NULL OR lease_until IS NOT NULL
     OR wake_at IS NOT NULL
@@ -26,14 +25,17 @@ WHERE status NOT IN ('completed', 'failed', 'cancelled') OR leased_by IS NOT NUL
 
 async def left_over(database: asyncpg.Connection) -> list[dict[str, Any]]:
     """The runs that have not ended, or that somebody holds, or that something is still to happen to."""
-    return [dict(record) for record in await database.fetch(_LEFT)]
+    return [dict(record) for record in await database.fetch(LEFT_OVER)]
 
 
 def left_jobs(redis: Redis) -> list[str]:
-    """The names of the functions of the jobs that wait or are under way, without the one that comes every second."""
-    jobs = [redis.get(name) for name in redis.zrange("saq:stepwire:incomplete", 0, -1)]
-    names = [msgspec.json.decode(job)["function"] for job in jobs if job is not None]
-    return [name for name in names if name != "sweep"]
+    """The names of the functions of the jobs that wait, without the one that comes every second.
+
+    Those that a killed worker had in hand are taken from it within a minute; they carry nothing.
+    """
+    stored = [redis.get(name) for name in redis.zrange("saq:stepwire:incomplete", 0, -1)]
+    jobs = [msgspec.json.decode(job) for job in stored if job is not None]
+    return [job["function"] for job in jobs if job["function"] != "sweep" and job["status"] != "active"]
 
 
 async def audit(
@@ -82,15 +84,3 @@ async def _check_run(database: asyncpg.Connection, run: asyncpg.Record) -> Count
     for field in RunState.__struct_fields__:
         assert getattr(folded, field) == getattr(stored, field), (run["id"], field)
     return Counter(row["step_id"] for row in rows if row["event"] == "step.started")
-
-
-async def unended_children(database: asyncpg.Connection) -> list[UUID]:
-    """Awaited child runs that go on although what waited for them has ended."""
-    records = await database.fetch(
-        """
-        SELECT child.id FROM run child JOIN run parent ON parent.id = child.parent_run_id
-        WHERE child.is_awaited AND child.status <> ALL($1::text[]) AND parent.status = ANY($1::text[])
-        """,
-        list(FINISHED),
-    )
-    return [record["id"] for record in records]

@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import httpx
 
+from audit import LEFT_OVER
 from factories import chain, definition, edge, node
 from recorder import Recorder
 from stack import Api, until
@@ -150,15 +151,9 @@ def check_journal(api: Api, run: dict[str, Any]) -> list[str]:
     return [event["event"] for event in events]
 
 
-_LEFT = """
-SELECT id, status, lease_until, leased_by, wake_at FROM run
-WHERE status NOT IN ('completed', 'failed', 'cancelled') OR lease_until IS NOT NULL OR wake_at IS NOT NULL
-"""
-
-
 def left_over(database: str) -> list[dict[str, Any]]:
     """Runs that have not ended, or that still have a lease or a time to go on."""
-    return [dict(record) for record in fetch(database, _LEFT)]
+    return [dict(record) for record in fetch(database, LEFT_OVER)]
 
 
 def fetch(database: str, statement: str, *arguments: Any) -> Iterable[asyncpg.Record]:

@@ -33,7 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ("http://localhost:5173",)  # comma-separated; also the sockets' allowed origins
     http_allow: str = ""  # hosts or networks that http.request may reach although private
     encryption_key: str | None = None  # for secrets and webhook signing secrets; several with commas, to change it
-    worker_slots: Annotated[int, Meta(ge=1, le=10_000)] = 100  # runs in flight per worker
+    worker_slots: Annotated[int, Meta(ge=1, le=10_000)] = (
+        100  # runs of one owner in flight per worker; a tenth more for others
+    )
     grace_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0  # what is in flight when a worker is told to end
     lease_seconds: Annotated[float, Meta(ge=1, le=3600)] = 15.0  # a dead worker's runs wait this long
     rate_limit: Annotated[str, Meta(pattern=RATE)] | None = None  # requests a second and owner, and how many at once

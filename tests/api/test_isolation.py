@@ -75,6 +75,7 @@ BY_WORKFLOW: dict[str, list[Call]] = {
             f"{WORKFLOWS}/{one}/run", json={"idempotency_key": "theirs"}, headers={"Idempotency-Key": "other"}
         ),
     ],
+    "getQueue": [lambda client, one: client.get("/api/v1/queue", params={"workflow_id": one})],
     "listRuns": [
         lambda client, one: client.get(RUNS, params={"workflow_id": one}),
         lambda client, one: client.get(RUNS, params={"workflow_id": one, "cursor": "", "include": "context"}),

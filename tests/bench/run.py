@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import durable_step
@@ -30,6 +31,16 @@ from stepwire.settings import EMBEDDED_OWNER, Settings
 
 READY_SECONDS = 60
 _OTHERS = ("DATABASE_URL", "REDIS_URL", "SUPABASE_URL", "SUPABASE_JWT_SECRET", "STEPWIRE_ENCRYPTION_KEY")
+OTHER_OWNER = UUID(int=2)
+FLOOD = 100_000
+_FLOOD = """
+WITH new AS (
+    INSERT INTO run (id, owner_id, workflow_id, workflow_version, status, trigger_type, input, seq, wake_at)
+    SELECT uuidv7(), $1, $2, 1, 'queued', 'manual', '{"n":7}', 1, now() FROM generate_series(1, $3)
+    RETURNING id
+)
+INSERT INTO run_event (run_id, seq, event, data, at) SELECT id, 1, 'run.queued', '{}', now() FROM new
+"""
 
 
 class Stack:
@@ -83,7 +94,10 @@ class Stack:
 
     @property
     def token(self) -> str:
-        return mint(jwt_secret(self.home), EMBEDDED_OWNER, lifetime_seconds=7200, now=time.time())
+        return self.token_of(EMBEDDED_OWNER)
+
+    def token_of(self, owner: UUID) -> str:
+        return mint(jwt_secret(self.home), owner, lifetime_seconds=7200, now=time.time())
 
     def own_pids(self) -> list[int]:
         """The supervisor, the API and the worker."""
@@ -120,8 +134,8 @@ class Caller:
         self._writer.close()
 
 
-async def publish(stack: Stack, name: str) -> str:
-    headers = {"Authorization": f"Bearer {stack.token}"}
+async def publish(stack: Stack, name: str, owner: UUID = EMBEDDED_OWNER) -> str:
+    headers = {"Authorization": f"Bearer {stack.token_of(owner)}"}
     async with httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{stack.port}/api/v1", headers=headers, timeout=30
     ) as client:
@@ -153,9 +167,11 @@ async def reference(url: str, connections: int, seconds: float) -> float:
     return done / elapsed
 
 
-async def sequential(stack: Stack, database: asyncpg.Connection, workflow_id: str, runs: int) -> list[float]:
+async def sequential(
+    stack: Stack, database: asyncpg.Connection, workflow_id: str, runs: int, owner: UUID = EMBEDDED_OWNER
+) -> list[float]:
     """Milliseconds from the request to the run being completed in the database, one after another, sorted."""
-    caller, times = await Caller(stack.port, stack.token).open(), []
+    caller, times = await Caller(stack.port, stack.token_of(owner)).open(), []
     for number in range(runs + 5):
         started = time.perf_counter()
         run_id = await caller.start_run(workflow_id)
@@ -165,6 +181,28 @@ async def sequential(stack: Stack, database: asyncpg.Connection, workflow_id: st
             times.append((time.perf_counter() - started) * 1000)
     caller.close()
     return sorted(times)
+
+
+async def fairness(stack: Stack, database: asyncpg.Connection, flooding: str) -> dict[str, float]:
+    """What a single run of one owner takes, alone and beside ``FLOOD`` queued runs of another; ms, and the flood's runs
+    a second meanwhile.
+    """
+    single = await publish(stack, "short", OTHER_OWNER)
+    idle = await sequential(stack, database, single, 200, OTHER_OWNER)
+    await database.execute(_FLOOD, EMBEDDED_OWNER, flooding, FLOOD)
+    finished = "SELECT count(*) FROM run WHERE workflow_id = $1 AND completed_at >= $2"
+    since, started = await database.fetchval("SELECT now()"), time.perf_counter()
+    beside = await sequential(stack, database, single, 200, OTHER_OWNER)
+    done, elapsed = await database.fetchval(finished, flooding, since), time.perf_counter() - started
+    left = await database.fetchval("SELECT count(*) FROM run WHERE workflow_id = $1 AND status = 'queued'", flooding)
+    if left == 0:
+        raise SystemExit("The flood was over before the other owner's runs were.")
+    await database.execute("TRUNCATE run, run_event, step_run, run_tally, run_tally_change")  # the rest of the flood
+    return {
+        "single run alone, p50 ms": idle[100], "single run alone, p95 ms": idle[190],
+        "single run beside 100,000, p50 ms": beside[100], "single run beside 100,000, p95 ms": beside[190],
+        "p95 beside / alone (10 at most)": beside[190] / idle[190], "runs/s of the flood meanwhile": done / elapsed,
+    }  # fmt: skip
 
 
 async def throughput(stack: Stack, database: asyncpg.Connection, workflow_id: str, clients: int, runs: int) -> float:
@@ -273,6 +311,8 @@ async def measure(stack: Stack, figures: Figures, repeats: int) -> None:
         add("f. as b, with two workers, runs/s", await throughput(stack, database, workflows["short"], 32, 3000))
         other.send_signal(signal.SIGTERM)
         other.wait(60)
+        for name, value in (await fairness(stack, database, workflows["short"])).items():
+            add(f"i. {name}", value)
         await database.close()
         stack.stop()
         add("g. start to first completed run, s", await first_answer(stack, workflows["short"]))

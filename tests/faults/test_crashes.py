@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import reduce
 from typing import Any
 
 import httpx
@@ -20,9 +19,7 @@ from recorder import Recorder
 from served import Served, kill
 from stack import PATIENCE_SECONDS, Api, until
 from stepwire.embedded.valkey import EmbeddedValkey
-from stepwire.engine.events import revive
-from stepwire.engine.fold import apply
-from stepwire.engine.model import RunState
+from works import check_journal
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +42,6 @@ def calls(recorder: Recorder) -> dict[str, Any]:
         ],
         [edge("one", "join"), edge("two", "join"), edge("wait", "join"), edge("join", "last")],
     )
-
-
-def check_journal(api: Api, run: dict[str, Any]) -> list[str]:
-    """The events are 1, 2, 3 …, and replaying them gives the stored steps. Gives their names."""
-    events = api.events(run["id"])
-    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    journal = [revive(each["event"], each["step_id"], each["data"], each["at"]) for each in events]
-    state = reduce(apply, journal, RunState())
-    stored = {step["step_id"]: step for step in api.http.get(f"/api/v1/runs/{run['id']}/steps").json()["items"]}
-    assert state.status == run["status"]
-    assert {step_id: (step.status, step.attempt, step.output) for step_id, step in state.steps.items()} == {
-        step_id: (step["status"], step["attempt"], step["output"]) for step_id, step in stored.items()
-    }
-    return [event["event"] for event in events]
 
 
 def test_a_run_survives_the_worker_that_was_killed_in_the_middle_of_a_call(served: Served, recorder: Recorder) -> None:

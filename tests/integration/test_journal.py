@@ -10,9 +10,10 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from stepwire.db import journal
+from stepwire.db import claims, journal
+from stepwire.db.claims import ClaimedRun
 from stepwire.db.control import request_cancel
-from stepwire.db.journal import ClaimedRun, Entry, JournalEvent, JournalStep, NewRun
+from stepwire.db.journal import Entry, JournalEvent, JournalStep, NewRun
 from stepwire.db.migrate import migrate
 from stepwire.db.pool import Pool, open_pool
 from stepwire.engine.model import RunState, StepState
@@ -69,7 +70,7 @@ def entry(run: ClaimedRun, known_seq: int = 1, **values: Any) -> Entry:
 
 
 async def claim(pool: Pool, worker: str = "w", limit: int = 10, lease: timedelta = LEASE) -> list[ClaimedRun]:
-    return await journal.claim(pool, worker=worker, limit=limit, lease=lease)
+    return await claims.claim(pool, worker=worker, limit=limit, lease=lease)
 
 
 async def append(pool: Pool, *entries: Entry) -> dict[UUID, int]:
@@ -143,7 +144,7 @@ async def test_a_driver_that_was_overtaken_changes_nothing(pool: Pool, workflow_
     (current,) = await claim(pool, "other")
 
     assert await append(pool, entry(late)) == {}
-    assert await journal.renew(pool, [(late.id, late.fence)], LEASE) == {}
+    assert await claims.renew(pool, [(late.id, late.fence)], LEASE) == {}
     assert await pool.fetchval("SELECT count(*) FROM step_run") == 0
     assert await seqs(pool, late.id) == [1]
     assert await append(pool, entry(current)) == {current.id: 0}

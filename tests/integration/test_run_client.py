@@ -387,11 +387,11 @@ def cutting_proxy(url: str, *, after_bytes: int, cuts: int) -> Iterator[str]:
                 while True:
                     ready, _, _ = select.select([client, upstream], [], [])
                     for source in ready:
-                        data = source.recv(65536)
-                        room -= len(data) if source is upstream else 0
+                        data = source.recv(room if is_doomed and source is upstream else 65536)
                         if not data:
                             return
-                        (upstream if source is client else client).sendall(data[: max(room, 0)] if is_doomed else data)
+                        (upstream if source is client else client).sendall(data)
+                        room -= len(data) if source is upstream else 0
                         if is_doomed and room <= 0:
                             return
 

@@ -25,7 +25,7 @@ from recorder import Recorder
 from served import Served, kill
 from stack import OWNER, STRANGER, Api, Process, free_port, until
 from stepwire.auth.encryption import Keyring, Unreadable, load_keyring
-from stepwire.db.journal import ClaimedRun
+from stepwire.db.claims import ClaimedRun
 from stepwire.db.pool import Pool, open_pool
 from stepwire.definition.validate import check
 from stepwire.embedded.home import encryption_key

@@ -25,7 +25,7 @@ def evaluated(value: Any, data: Any = INPUT, bare: frozenset[str] = frozenset(),
     fixed = {"input": data, "trigger": {"type": "manual"}, "run": {"id": "r"}, "secrets": {}, **variables}
     steps = {"a": {"v": 1}, "any id": {"v": 2}, "}}": {"v": 3}}
     read = Variables(
-        fixed, frozenset(steps), lambda name: {"status": "completed", "output": steps[name], "error": None}
+        fixed.__getitem__, frozenset(steps), lambda name: {"status": "completed", "output": steps[name], "error": None}
     )
     return compiled.evaluate(read)
 
@@ -156,9 +156,22 @@ def test_only_the_steps_that_an_expression_names_are_fetched():
         fetched.append(name)
         return {"output": {"v": 1}}
 
-    compiled.evaluate(Variables({"input": INPUT}, frozenset({"a", "any id", "}}"}), step))
+    compiled.evaluate(Variables({"input": INPUT}.__getitem__, frozenset({"a", "any id", "}}"}), step))
 
     assert fetched == ["a", "any id"]
+
+
+def test_only_the_variables_that_an_expression_names_are_handed_out():
+    compiled, _ = compile_value(["{{ 1 + 2 }}", "{{ input.n + 1 }}", "{{ {'a': [.input]} }}", "{{ 'run' }}"], SCOPE)
+    asked: list[str] = []
+
+    def named(name: str) -> Any:
+        asked.append(name)
+        return INPUT
+
+    compiled.evaluate(Variables(named, frozenset(), dict))
+
+    assert asked == ["input", "input"]
 
 
 def test_a_bare_place_holds_an_expression_without_braces_and_other_places_hold_text():
@@ -186,7 +199,7 @@ def test_a_configuration_without_expressions_is_given_back_as_it_is():
     compiled, _ = compile_value(config, SCOPE)
 
     assert compiled.is_static
-    assert compiled.evaluate(Variables({}, frozenset(), dict)) is compiled.value
+    assert compiled.evaluate(Variables({}.__getitem__, frozenset(), dict)) is compiled.value
     assert compiled.value == {"a": ["{{", {"b": 1}], "c": None}
 
 

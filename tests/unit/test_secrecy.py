@@ -113,7 +113,7 @@ def compiled(config: Any) -> Compiled:
 
 
 def variables(**known: Any) -> Variables:
-    return Variables({"input": {"a": 1}, "secrets": {}, **known}, frozenset(), dict)
+    return Variables({"input": {"a": 1}, "secrets": {}, **known}.__getitem__, frozenset(), dict)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,8 @@ ADA, HELLO = {"name": "Ada"}, {"text": "Hello Ada"}
 ANSWERS: dict[str, Any] = {
     "WorkflowResponse": WorkflowResponse(
         id=WORKFLOW, name="Greeting", description="", version=1, status="published", definition=GREETING,
-        input_schema=NAME_SCHEMA, created_at=DRAWN, updated_at=DRAWN, published_at=DRAWN, source_id=None,
+        input_schema=NAME_SCHEMA, priority="normal", concurrency_limit=None, created_at=DRAWN, updated_at=DRAWN,
+        published_at=DRAWN, source_id=None,
     ),
     "RunResponse": RunResponse(
         id=RUN, workflow_id=WORKFLOW, workflow_version=1, status="completed", trigger_type="manual", input=ADA,

@@ -31,12 +31,17 @@ def provide_paging(
     Raises:
         Malformed: the cursor is none of ours; or a filter is ``null``, which would be taken for none.
     """
-    for name, value in request.query_params.multi_items():
-        if value.lower() == "null" and name in _FILTERS - {"name"}:
-            raise Malformed(f"{name}={value} is not a value; leave {name} out instead.")
+    refuse_nulls(request)
     if cursor is None:
         return Paging(page=page, per_page=per_page)
     return Paging(per_page=per_page, by_cursor=True, after=decode_cursor(cursor))
+
+
+def refuse_nulls(request: Request[Any, Any, Any]) -> None:
+    """Raises: Malformed: a filter is ``null``, which would be taken for none."""
+    for name, value in request.query_params.multi_items():
+        if value.lower() == "null" and name in _FILTERS - {"name"}:
+            raise Malformed(f"{name}={value} is not a value; leave {name} out instead.")
 
 
 def page_response(

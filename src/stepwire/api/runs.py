@@ -8,11 +8,12 @@ from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED
 
 from stepwire.api.openapi import NOTHING_MORE, made_before, problems
-from stepwire.api.paging import After, Limit, page_response, sequel
+from stepwire.api.paging import After, Limit, page_response, refuse_nulls, sequel
 from stepwire.api.prefer import applied
 from stepwire.api.schemas.common import Page, Sequel
 from stepwire.api.schemas.runs import (
     EventResponse,
+    QueueResponse,
     ResumeInput,
     RunInput,
     RunListDTO,
@@ -20,6 +21,7 @@ from stepwire.api.schemas.runs import (
     SocketTicket,
     StepRunResponse,
     event_response,
+    queue_response,
     run_response,
     started_response,
     step_response,
@@ -94,6 +96,14 @@ class RunController(Controller):
         part = await runs.of_owner(owner, paging, with_steps=whole, **filters, since=since, until=until)
         items = [run_response(run, steps if whole else None) for run, steps in part.items]
         return page_response(request, part, items, paging)
+
+    @get("/queue", operation_id="getQueue", responses=problems())
+    async def get_queue(
+        self, request: Request[Any, Any, Any], runs: RunService, owner: UUID, workflow_id: UUID | None = None
+    ) -> QueueResponse:
+        """How many runs are queued, running and paused, in all or of one workflow."""
+        refuse_nulls(request)
+        return queue_response(await runs.queue(owner, workflow_id))
 
     @get("/runs/{run_id:uuid}", operation_id="getRun", responses=problems(404))
     async def get_run(self, run_id: UUID, runs: RunService, owner: UUID) -> RunResponse:

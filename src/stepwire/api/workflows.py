@@ -16,6 +16,7 @@ from stepwire.api.schemas.common import Page
 from stepwire.api.schemas.workflows import (
     ValidationRequest,
     ValidationResponse,
+    WorkflowChanges,
     WorkflowCreate,
     WorkflowListDTO,
     WorkflowResponse,
@@ -87,7 +88,7 @@ class WorkflowController(Controller):
     async def update_workflow(
         self,
         workflow_id: UUID,
-        data: DTOData[WorkflowCreate],
+        data: DTOData[WorkflowChanges],
         workflows: WorkflowService,
         owner: UUID,
         if_match: IfMatch = None,

@@ -6,6 +6,8 @@ from uuid import UUID
 import msgspec
 
 from stepwire.db.control import lock, take_up
+from stepwire.db.journal import from_json
+from stepwire.db.limits import let_through
 from stepwire.db.pool import Pool
 from stepwire.points import reach
 
@@ -16,15 +18,16 @@ FROM run WHERE parent_run_id = $1 AND parent_step_id = $2
 ORDER BY created_at DESC, id DESC LIMIT 1
 """
 
-_WORKFLOW = "SELECT version, status, input_schema FROM workflow WHERE id = $1 AND owner_id = $2"
+_WORKFLOW = "SELECT version, status, input_schema, concurrency_limit FROM workflow WHERE id = $1 AND owner_id = $2"
 
 _START = """
 WITH started AS (
-    INSERT INTO run (id, owner_id, workflow_id, workflow_version, status, trigger_type, input, seq, wake_at,
-                     parent_run_id, parent_step_id, parent_attempt, is_awaited, root_run_id, depth)
-    SELECT $1, $2, $3, $4, 'queued', 'workflow', $5, 1, now(), parent.id, $7, $8, $9, parent.root_run_id,
-           parent.depth + 1
-    FROM run parent WHERE parent.id = $6 AND parent.status IN ('running', 'paused')
+    INSERT INTO run (id, owner_id, workflow_id, workflow_version, status, trigger_type, input, seq, wake_at, is_held,
+                     priority, parent_run_id, parent_step_id, parent_attempt, is_awaited, root_run_id, depth)
+    SELECT $1, $2, $3, $4, 'queued', 'workflow', $5, 1, CASE WHEN workflow.concurrency_limit IS NULL THEN now() END,
+           CASE WHEN workflow.concurrency_limit IS NOT NULL THEN true END, workflow.priority, parent.id, $7, $8, $9,
+           parent.root_run_id, parent.depth + 1
+    FROM run parent JOIN workflow ON workflow.id = $3 WHERE parent.id = $6 AND parent.status IN ('running', 'paused')
     ON CONFLICT (parent_run_id, parent_step_id, parent_attempt) WHERE parent_run_id IS NOT NULL DO NOTHING
     RETURNING id, created_at
 )
@@ -50,6 +53,7 @@ class ChildWorkflow(msgspec.Struct, frozen=True):
     version: int
     status: str
     input_schema: dict[str, Any] | None
+    concurrency_limit: int | None
 
 
 class NewChild(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +67,7 @@ class NewChild(msgspec.Struct, frozen=True, kw_only=True):
     parent_step_id: str
     parent_attempt: int
     is_awaited: bool
+    is_limited: bool
     input: str
     queued: str
 
@@ -77,9 +82,7 @@ async def child_workflow(pool: Pool, owner: UUID, workflow_id: UUID) -> ChildWor
     record = await pool.fetchrow(_WORKFLOW, workflow_id, owner)
     if record is None:
         return None
-    schema = record["input_schema"]
-    decoded = None if schema is None else msgspec.json.decode(schema)
-    return ChildWorkflow(record["version"], record["status"], decoded)
+    return ChildWorkflow(**{**record, "input_schema": from_json(record["input_schema"])})
 
 
 async def start_child(pool: Pool, child: NewChild) -> bool:
@@ -90,6 +93,8 @@ async def start_child(pool: Pool, child: NewChild) -> bool:
         child.parent_step_id, child.parent_attempt, child.is_awaited, child.queued,
     )  # fmt: skip
     reach("child.after")
+    if started is not None and child.is_limited:
+        await let_through(pool, [child.workflow_id])
     return started is not None
 
 
@@ -99,8 +104,3 @@ async def take_child_up(pool: Pool, owner: UUID, run_id: UUID, parent_attempt: i
         run = await lock(connection, owner, run_id)
         if run is not None and run.status == "failed":
             await take_up(connection, run_id, run, parent_attempt)
-
-
-async def nudge(pool: Pool, run_id: UUID) -> None:
-    """Have a run's driver look at what has happened outside of it."""
-    await pool.execute("UPDATE run SET nudges = nudges + 1, wake_at = now() WHERE id = $1", run_id)

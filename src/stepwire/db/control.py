@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from stepwire.db.journal import JournalStep, load, step_row, to_json
+from stepwire.db.journal import STEP_ROWS, JournalStep, from_json, load, step_row, to_json
 from stepwire.db.pool import Connection, Pool, for_a_client
 from stepwire.engine.events import RunRetried, data_of
 from stepwire.engine.fold import apply, renewable
@@ -21,12 +21,16 @@ WHERE id = $1 AND owner_id = $2 AND status IN ('queued', 'running', 'paused')
 RETURNING id
 """
 
-_LOCK = "SELECT workflow_id, status, seq, started_at, now() AS at FROM run WHERE id = $1 AND owner_id = $2 FOR UPDATE"
+_LOCK = """
+SELECT workflow_id, status, seq, started_at, now() AS at, is_held IS NOT NULL AS is_limited FROM run
+WHERE id = $1 AND owner_id = $2 FOR UPDATE
+"""
 
 # The fence rises, so that a driver which has not noticed the run's end writes nothing into its new stretch.
 _TAKE_UP = """
 WITH run AS (
-    UPDATE run SET status = $2, seq = seq + 1, fence = fence + 1, leased_by = NULL, lease_until = NULL, wake_at = now(),
+    UPDATE run SET status = $2, seq = seq + 1, fence = fence + 1, leased_by = NULL, lease_until = NULL,
+        wake_at = CASE WHEN is_held IS NULL THEN now() END, is_held = CASE WHEN is_held IS NOT NULL THEN true END,
         cancel_requested_at = NULL, nudges = nudges + 1, output = NULL, error = NULL, completed_at = NULL,
         parent_attempt = coalesce($5, parent_attempt)
     WHERE id = $1 RETURNING id, seq
@@ -34,11 +38,12 @@ WITH run AS (
 INSERT INTO run_event (run_id, seq, event, data, at) SELECT id, seq, 'run.retried', $3, $4 FROM run
 """
 
-_RENEW_STEP = """
-UPDATE step_run SET status = $5, attempt = $6, position = $7, handles = $8, input = $9, output = $10, error = $11,
-    waits_for = $12, due_at = $13, started_at = $14, completed_at = $15, earlier_attempts = $16, map = $17
-WHERE run_id = $1 AND step_id = $2 AND step_type = $3 AND container IS NOT DISTINCT FROM $4
-"""
+_RENEW_STEPS = f"""
+UPDATE step_run SET status = u.status, attempt = u.attempt, position = u.position, handles = u.handles::json,
+    input = u.input::json, output = u.output::json, error = u.error::json, waits_for = u.waits_for, due_at = u.due_at,
+    started_at = u.started_at, completed_at = u.completed_at, earlier_attempts = u.earlier_attempts, map = u.map::json
+FROM {STEP_ROWS.format(parameter="$1")} WHERE step_run.run_id = u.run_id AND step_run.step_id = u.step_id
+"""  # noqa: S608 - the columns of a step's row
 
 _WAITING = "SELECT status, waits_for, attempt, input, due_at FROM step_run WHERE run_id = $1 AND step_id = $2"
 _ANSWER = """
@@ -69,6 +74,7 @@ class Locked(msgspec.Struct, frozen=True):
     seq: int
     started_at: datetime | None
     at: datetime
+    is_limited: bool
 
 
 class WaitingStep(msgspec.Struct, frozen=True):
@@ -141,7 +147,7 @@ async def take_up(connection: Connection, run_id: UUID, run: Locked, parent_atte
     rows = [
         step_row(run_id, JournalStep(path, kinds[path][0], state.step(path), kinds[path][1])) for path in event.step_ids
     ]
-    await connection.executemany(_RENEW_STEP, rows)
+    await connection.execute(_RENEW_STEPS, msgspec.json.encode(rows).decode())
     reach("retry.before")
 
 
@@ -150,7 +156,7 @@ async def waiting_step(connection: Connection, run_id: UUID, step_id: str) -> Wa
     record = await connection.fetchrow(_WAITING, run_id, step_id)
     if record is None:
         return None
-    return WaitingStep(**{**record, "input": None if record["input"] is None else msgspec.json.decode(record["input"])})
+    return WaitingStep(**{**record, "input": from_json(record["input"])})
 
 
 async def answer(connection: Connection, run_id: UUID, step_id: str, attempt: int, data: Any) -> bool:
@@ -164,8 +170,7 @@ async def answer(connection: Connection, run_id: UUID, step_id: str, attempt: in
 
 async def last_answer(connection: Connection, run_id: UUID, step_id: str) -> Any:
     """The data that was answered last; None where nobody has."""
-    text = await connection.fetchval(_ANSWERED, run_id, step_id)
-    return None if text is None else msgspec.json.decode(text)
+    return from_json(await connection.fetchval(_ANSWERED, run_id, step_id))
 
 
 async def outside(pool: Pool, run_id: UUID, asking: Sequence[str], awaiting: Sequence[str]) -> Outside:
@@ -180,16 +185,12 @@ async def outside(pool: Pool, run_id: UUID, asking: Sequence[str], awaiting: Seq
     return Outside(
         nudges=run["nudges"] if run is not None else 0,
         is_cancel_requested=run is not None and run["is_cancel_requested"],
-        answers=[Answer(each["step_id"], each["attempt"], _decoded(each["data"])) for each in answers],
+        answers=[Answer(each["step_id"], each["attempt"], from_json(each["data"])) for each in answers],
         children=[
             EndedChild(
-                each["id"], each["parent_step_id"], each["parent_attempt"], each["status"], _decoded(each["output"]),
-                _decoded(each["error"]),
+                each["id"], each["parent_step_id"], each["parent_attempt"], each["status"], from_json(each["output"]),
+                from_json(each["error"]),
             )
             for each in children
         ],
     )  # fmt: skip
-
-
-def _decoded(text: str | None) -> Any:
-    return None if text is None else msgspec.json.decode(text)

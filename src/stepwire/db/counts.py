@@ -18,6 +18,18 @@ from stepwire.engine.model import RunStatus
 FEW = 1000  # entries of an index that are counted in a fraction of a millisecond
 
 
+UNFINISHED = ("queued", "running", "paused")
+
+
+class QueueDepth(msgspec.Struct, frozen=True):
+    """How many runs are queued, running and paused, and when the oldest of the queued was accepted."""
+
+    queued: int
+    running: int
+    paused: int
+    oldest_queued_at: datetime | None
+
+
 class Kind(msgspec.Struct, frozen=True):
     """Runs of an owner that are alike; None and no statuses are any."""
 
@@ -69,6 +81,20 @@ async def count_runs(session: Session, kind: Kind, *, since: datetime | None, un
     if max(left) < FEW:
         return await _known(session, kind) - int(sum(left))
     return int(await session.scalar(select(_counted(kind, within))) or 0)
+
+
+async def queue_depth(session: Session, owner: UUID, workflow_id: UUID | None) -> QueueDepth:
+    """How much an owner has under way, in all or of one workflow."""
+    kind = Kind(owner, workflow_id, UNFINISHED)
+    numbers = [select(table.status, table.runs).where(*kind.among(table)) for table in (RunTally, run_tally_change.c)]
+    both = union_all(*numbers).subquery()
+    found = await session.execute(select(both.c.status, func.sum(both.c.runs)).group_by(both.c.status))
+    counts = {status: int(runs) for status, runs in found}
+    wanted, choices = Kind(owner, workflow_id, ("queued",)).stretches()
+    first = stretches(select(Run.created_at).where(*wanted).order_by(Run.created_at, Run.id).limit(1), choices)
+    oldest = await session.scalar(select(func.min(first.subquery().c.created_at)))
+    queued, running, paused = (counts.get(status, 0) for status in UNFINISHED)
+    return QueueDepth(queued, running, paused, oldest)
 
 
 async def _known(session: Session, kind: Kind) -> int:

@@ -1,7 +1,7 @@
-"""The hot statements on runs: accept, claim, renew, load, append. One statement each, in one transaction of its own."""
+"""What a run is made of, stored: accepted, loaded, and appended to. The hot statements, without an ORM."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,6 @@ import msgspec
 from rpds import HashTrieMap
 
 from stepwire.db.pool import Connection, Pool
-from stepwire.definition.plan import TriggerType
 from stepwire.engine.fold import counted
 from stepwire.engine.model import MapPlan, RunState, RunStatus, StepError, StepState
 from stepwire.points import reach
@@ -23,9 +22,11 @@ WITH new AS (
                request_hash, queued)
 ), accepted AS (
     INSERT INTO run (id, owner_id, workflow_id, workflow_version, status, trigger_type, trigger, input,
-                     idempotency_key, request_hash, seq, wake_at, root_run_id)
+                     idempotency_key, request_hash, seq, wake_at, is_held, priority, root_run_id)
     SELECT new.id, new.owner_id, new.workflow_id, new.workflow_version, 'queued', new.trigger_type, new.trigger,
-           new.input, new.idempotency_key, new.request_hash, 1, now(), new.id
+           new.input, new.idempotency_key, new.request_hash, 1,
+           CASE WHEN workflow.concurrency_limit IS NULL THEN now() END,
+           CASE WHEN workflow.concurrency_limit IS NOT NULL THEN true END, workflow.priority, new.id
     FROM new JOIN workflow ON workflow.id = new.workflow_id AND workflow.status = 'published'
     ORDER BY new.workflow_id, new.trigger_type, new.idempotency_key
     ON CONFLICT DO NOTHING
@@ -39,45 +40,26 @@ SELECT id, created_at FROM accepted
 
 _ACCEPTED = "SELECT id, created_at FROM run WHERE id = ANY($1::uuid[])"
 
-_CLAIM = """
-WITH due AS (
-    SELECT id, lease_until IS NOT NULL AS is_taken_over FROM run WHERE wake_at <= now() AND (lease_until IS NULL OR lease_until < now())
-    ORDER BY wake_at LIMIT $2 FOR UPDATE SKIP LOCKED
-)
-UPDATE run SET fence = fence + 1, leased_by = $1, lease_until = now() + $3 FROM due WHERE run.id = due.id
-RETURNING run.id, owner_id, workflow_id, workflow_version, status, trigger_type, trigger, input, seq, fence, created_at,
-          started_at, nudges, parent_run_id, root_run_id, depth, is_taken_over
-"""
-
-# Whoever changes several runs locks them in the order of their ids, so that no two of them wait for each other.
-_RENEW = """
-WITH held AS MATERIALIZED (
-    SELECT run.id, run.nudges, run.lease_until FROM run JOIN unnest($1::uuid[], $2::int[]) AS known(id, fence)
-        ON run.id = known.id AND run.fence = known.fence
-    ORDER BY run.id FOR NO KEY UPDATE OF run
-), renewed AS (
-    UPDATE run SET lease_until = now() + $3 FROM held WHERE run.id = held.id AND held.lease_until IS NOT NULL
-)
-SELECT id, nudges FROM held
-"""
-
-_RELEASE = """
-UPDATE run SET lease_until = NULL, leased_by = NULL FROM unnest($1::uuid[], $2::int[]) AS held(id, fence)
-WHERE run.id = held.id AND run.fence = held.fence
-"""
-
 _LOAD = """
 SELECT step_id, status, attempt, position, handles, input, output, error, waits_for, due_at, started_at, completed_at,
        earlier_attempts, map
 FROM step_run WHERE run_id = $1
 """
 
+# Rows go as one JSON text per table: arrays of columns cost the driver twice as much, and the worker is what is busy.
+STEP_ROWS = """
+json_to_recordset({parameter}::json) AS u(
+    run_id uuid, step_id text, step_type text, container text, status text, attempt int, position int, handles text,
+    input text, output text, error text, waits_for text, due_at timestamptz, started_at timestamptz,
+    completed_at timestamptz, earlier_attempts int, map text)
+"""
+
 # The run row is changed only where fence and seq are those that the driver knows: a driver that was overtaken, or a
 # repeat of a write whose answer was lost, changes nothing, and the joins keep its steps and events out as well.
-_APPEND = """
+_APPEND = f"""
 WITH written AS (
     UPDATE run SET
-        seq = u.seq, status = u.status, output = u.output, error = u.error, started_at = u.started_at,
+        seq = u.seq, status = u.status, output = u.output::json, error = u.error::json, started_at = u.started_at,
         completed_at = u.completed_at,
         wake_at = CASE WHEN NOT u.is_released THEN run.wake_at
                        WHEN run.nudges <> u.nudges AND u.completed_at IS NULL THEN now()
@@ -85,10 +67,9 @@ WITH written AS (
         lease_until = CASE WHEN u.is_released THEN NULL ELSE run.lease_until END,
         leased_by = CASE WHEN u.is_released THEN NULL ELSE run.leased_by END
     FROM (
-        SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::text[], $6::json[], $7::json[],
-                             $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::bool[], $12::int[], $13::bool[])
-            AS u(id, fence, known_seq, seq, status, output, error, started_at, completed_at, wake_at, is_released, nudges,
-                 is_quiet)
+        SELECT * FROM json_to_recordset($1::json) AS u(
+            id uuid, fence int, known_seq int, seq int, status text, output text, error text, started_at timestamptz,
+            completed_at timestamptz, wake_at timestamptz, is_released bool, nudges int, is_quiet bool)
         ORDER BY id
     ) AS u
     WHERE run.id = u.id AND run.fence = u.fence AND run.seq = u.known_seq
@@ -97,12 +78,9 @@ WITH written AS (
 ), steps AS (
     INSERT INTO step_run (run_id, step_id, step_type, container, status, attempt, position, handles, input, output, error,
                           waits_for, due_at, started_at, completed_at, earlier_attempts, map)
-    SELECT u.* FROM unnest($14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[], $19::int[], $20::int[],
-                           $21::json[], $22::json[], $23::json[], $24::json[], $25::text[], $26::timestamptz[],
-                           $27::timestamptz[], $28::timestamptz[], $29::int[], $30::json[])
-        AS u(run_id, step_id, step_type, container, status, attempt, position, handles, input, output, error, waits_for,
-             due_at, started_at, completed_at, earlier_attempts, map)
-    JOIN written ON written.id = u.run_id
+    SELECT run_id, step_id, step_type, container, status, attempt, position, handles::json, input::json, output::json,
+           error::json, waits_for, due_at, started_at, completed_at, earlier_attempts, map::json
+    FROM {STEP_ROWS.format(parameter="$2")} JOIN written ON written.id = u.run_id
     ON CONFLICT (run_id, step_id) DO UPDATE SET
         status = excluded.status, attempt = excluded.attempt, position = excluded.position, handles = excluded.handles,
         input = excluded.input, output = excluded.output, error = excluded.error, waits_for = excluded.waits_for,
@@ -110,12 +88,12 @@ WITH written AS (
         earlier_attempts = excluded.earlier_attempts, map = excluded.map
 ), events AS (
     INSERT INTO run_event (run_id, seq, event, step_id, data, at)
-    SELECT u.* FROM unnest($31::uuid[], $32::int[], $33::text[], $34::text[], $35::json[], $36::timestamptz[])
-        AS u(run_id, seq, event, step_id, data, at)
+    SELECT run_id, seq, event, step_id, data::json, at
+    FROM json_to_recordset($3::json) AS u(run_id uuid, seq int, event text, step_id text, data text, at timestamptz)
     JOIN written ON written.id = u.run_id
 )
 SELECT id, nudges FROM written
-"""
+"""  # noqa: S608 - the columns above
 
 # Of a write that is repeated because its answer was lost: nobody else writes with this fence.
 _WRITTEN = """
@@ -146,7 +124,10 @@ RETURNING id
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run to accept; ``trigger``, ``input`` and ``queued`` (event 1's data) are JSON texts."""
+    """A run to accept; ``trigger``, ``input`` and ``queued`` (event 1's data) are JSON texts.
+
+    ``is_limited``: it is held where its workflow has as many runs under way as it allows.
+    """
 
     id: UUID
     owner_id: UUID
@@ -158,28 +139,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     queued: str
     idempotency_key: str | None = None
     request_hash: bytes | None = None
-
-
-class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run under this worker's lease, as it was stored; ``is_taken_over`` from a worker whose lease lapsed."""
-
-    id: UUID
-    owner_id: UUID
-    workflow_id: UUID
-    workflow_version: int
-    status: RunStatus
-    trigger_type: TriggerType
-    trigger: Any
-    input: Any
-    seq: int
-    fence: int
-    created_at: datetime
-    started_at: datetime | None
-    nudges: int = 0
-    parent_run_id: UUID | None = None
-    root_run_id: UUID | None = None
-    depth: int = 0
-    is_taken_over: bool = False
+    is_limited: bool = False
 
 
 class JournalEvent(msgspec.Struct, frozen=True):
@@ -201,12 +161,60 @@ class JournalStep(msgspec.Struct, frozen=True):
     container: str | None = None
 
 
+class StepRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step's row as `STEP_ROWS` takes it; JSON columns as texts."""
+
+    run_id: UUID
+    step_id: str
+    step_type: str
+    status: str
+    attempt: int
+    earlier_attempts: int
+    handles: str | None
+    container: str | None = None
+    position: int | None = None
+    input: str | None = None
+    output: str | None = None
+    error: str | None = None
+    waits_for: str | None = None
+    due_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    map: str | None = None
+
+
+class _RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: UUID
+    fence: int
+    known_seq: int
+    seq: int
+    status: str
+    is_released: bool
+    nudges: int
+    is_quiet: bool
+    output: str | None = None
+    error: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    wake_at: datetime | None = None
+
+
+class _EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    run_id: UUID
+    seq: int
+    event: str
+    data: str
+    at: datetime
+    step_id: str | None = None
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What one driver writes at once: a run's new events, the steps they changed, and the run itself.
 
     ``is_released`` gives the lease back, to be driven again at ``wake_at`` or, where that is None, when something
     from outside sets it. ``nudges`` are those that the driver has looked at: with more of them the run is due again at
     once, and with ``is_quiet`` nothing is written at all. ``cut_steps`` are those whose child runs are to be cancelled.
+    ``limited_workflow_id`` is that of a run that ends, where it may have held others.
     """
 
     run_id: UUID
@@ -221,6 +229,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     is_quiet: bool = False
     parent_run_id: UUID | None = None
     cut_steps: Sequence[str] = ()
+    limited_workflow_id: UUID | None = None
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -252,38 +261,6 @@ async def accept(pool: Pool, runs: Sequence[NewRun]) -> dict[UUID, datetime]:
     return accepted
 
 
-async def claim(pool: Pool, *, worker: str, limit: int, lease: timedelta) -> list[ClaimedRun]:
-    """Take up to ``limit`` runs that are due and that nobody holds; their fences rise, so nobody else writes to them."""
-    reach("claim.before")
-    records = await pool.fetch(_CLAIM, worker, limit, lease)
-    if records:
-        reach("claim.after")
-    return [
-        ClaimedRun(**{**record, "trigger": from_json(record["trigger"]), "input": from_json(record["input"])})
-        for record in records
-    ]
-
-
-async def renew(pool: Pool, held: Sequence[tuple[UUID, int]], lease: timedelta) -> dict[UUID, int]:
-    """Prolong leases, given as (run id, fence), in one statement. One that was just given back stays so.
-
-    Returns:
-        Run id to nudges, of those that nobody else has claimed since.
-    """
-    ids, fences = [run_id for run_id, _ in held], [fence for _, fence in held]
-    reach("renew.before")
-    kept = {record["id"]: record["nudges"] for record in await pool.fetch(_RENEW, ids, fences, lease)}
-    reach("renew.after")
-    return kept
-
-
-async def release(pool: Pool, held: Sequence[tuple[UUID, int]]) -> None:
-    """Hand leases back at once, so that another worker need not wait for them to lapse."""
-    reach("release.before")
-    await pool.execute(_RELEASE, [run_id for run_id, _ in held], [fence for _, fence in held])
-    reach("release.after")
-
-
 async def load(
     connection: "Pool | Connection", run_id: UUID, status: RunStatus, started_at: datetime | None
 ) -> RunState:
@@ -311,7 +288,7 @@ async def append(pool: Pool, entries: Sequence[Entry]) -> Written:
     return written
 
 
-async def _append(pool: Pool, entries: Sequence[Entry], arguments: list[list[Any]]) -> Written:
+async def _append(pool: Pool, entries: Sequence[Entry], arguments: list[str]) -> Written:
     if not any(entry.parent_run_id or entry.cut_steps for entry in entries):
         records = await pool.fetch(_APPEND, *arguments)
         return Written(await _with_earlier(pool, entries, records), [])
@@ -355,15 +332,15 @@ async def _tell_relatives(connection: Connection, entries: Sequence[Entry]) -> l
     return [record["id"] for record in (*children, *nudged)]
 
 
-def _append_arguments(entries: Sequence[Entry]) -> list[list[Any]]:
+def _append_arguments(entries: Sequence[Entry]) -> list[str]:
     runs = [_run_row(entry) for entry in entries]
     steps = [step_row(entry.run_id, step) for entry in entries for step in entry.steps]
     events = [
-        (entry.run_id, event.seq, event.event, event.step_id, event.data, event.at)
+        _EventRow(entry.run_id, event.seq, event.event, event.data, event.at, event.step_id)
         for entry in entries
         for event in entry.events
     ]
-    return [*_columns(runs, 13), *_columns(steps, 17), *_columns(events, 6)]
+    return [msgspec.json.encode(rows).decode() for rows in (runs, steps, events)]
 
 
 def to_json(value: Any) -> str | None:
@@ -386,21 +363,24 @@ def _new_run_row(run: NewRun) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _run_row(entry: Entry) -> tuple[Any, ...]:
+def _run_row(entry: Entry) -> _RunRow:
     state = entry.state
-    return (
-        entry.run_id, entry.fence, entry.known_seq, entry.known_seq + len(entry.events), state.status,
-        to_json(state.output), to_json(state.error), state.started_at, state.completed_at, entry.wake_at,
-        entry.is_released, entry.nudges, entry.is_quiet,
+    return _RunRow(
+        id=entry.run_id, fence=entry.fence, known_seq=entry.known_seq, seq=entry.known_seq + len(entry.events),
+        status=state.status, output=to_json(state.output), error=to_json(state.error), started_at=state.started_at,
+        completed_at=state.completed_at, wake_at=entry.wake_at, is_released=entry.is_released, nudges=entry.nudges,
+        is_quiet=entry.is_quiet,
     )  # fmt: skip
 
 
-def step_row(run_id: UUID, step: JournalStep) -> tuple[Any, ...]:
+def step_row(run_id: UUID, step: JournalStep) -> StepRow:
     state = step.state
-    return (
-        run_id, step.step_id, step.step_type, step.container, state.status, state.attempt, state.position, to_json(state.handles),
-        to_json(state.input), to_json(state.output), to_json(state.error), state.waits_for, state.due_at,
-        state.started_at, state.completed_at, state.earlier_attempts, to_json(state.map),
+    return StepRow(
+        run_id=run_id, step_id=step.step_id, step_type=step.step_type, container=step.container, status=state.status,
+        attempt=state.attempt, position=state.position, handles=to_json(state.handles), input=to_json(state.input),
+        output=to_json(state.output), error=to_json(state.error), waits_for=state.waits_for, due_at=state.due_at,
+        started_at=state.started_at, completed_at=state.completed_at, earlier_attempts=state.earlier_attempts,
+        map=to_json(state.map),
     )  # fmt: skip
 
 

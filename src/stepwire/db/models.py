@@ -24,6 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+_BEGUN = "status IN ('running', 'paused')"
+
 
 class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy
@@ -52,6 +54,8 @@ class Workflow(Base):
     status: Mapped[str]
     definition: Mapped[dict[str, Any]]
     input_schema: Mapped[dict[str, Any] | None]
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    concurrency_limit: Mapped[int | None]
     operation: Mapped[str]
     idempotency_key: Mapped[str | None]
     request_hash: Mapped[bytes | None]
@@ -91,6 +95,7 @@ class Secret(Base):
 class Run(Base):
     """One execution. ``wake_at`` is when it is next due to be driven; a lease in force keeps others off meanwhile.
 
+    ``is_held``: whether it waits for another run of its workflow to end; null where the workflow has no limit.
     ``nudges`` rises whenever something outside happens that the driver has to look at: a cancellation, an answer, the
     end of a child run.
 
@@ -115,6 +120,8 @@ class Run(Base):
     leased_by: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     wake_at: Mapped[datetime | None]
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    is_held: Mapped[bool | None]
     nudges: Mapped[int] = mapped_column(server_default=text("0"))
     cancel_requested_at: Mapped[datetime | None]
     parent_run_id: Mapped[UUID | None]
@@ -137,7 +144,15 @@ class Run(Base):
             text("id DESC"),
         ),
         Index("run_of_status", "owner_id", "status", "trigger_type", text("created_at DESC"), text("id DESC")),
-        Index("run_due", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
+        Index("run_due", "wake_at", postgresql_where=text(f"wake_at IS NOT NULL AND {_BEGUN}")),
+        Index(
+            "run_queued", "owner_id", text("priority DESC"), "wake_at",
+            postgresql_where=text("wake_at IS NOT NULL AND status = 'queued'"),
+        ),
+        Index(
+            "run_of_limited_workflow", "workflow_id", "is_held", text("priority DESC"), "created_at", "id",
+            postgresql_where=text("is_held IS NOT NULL AND status IN ('queued', 'running', 'paused')"),
+        ),
         Index(
             "run_idempotency_key", "workflow_id", "trigger_type", "idempotency_key", unique=True,
             postgresql_where=text("idempotency_key IS NOT NULL"),

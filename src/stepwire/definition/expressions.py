@@ -5,7 +5,7 @@ Only the outputs of the steps that an expression names are handed to the evaluat
 
 import base64
 import math
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -63,45 +63,52 @@ class Scope:
 
 
 class Variables:
-    """What expressions can read in one run, handed out per expression so that only what it names is converted."""
+    """What expressions can read in one run, handed out per expression so that only what it names is converted.
 
-    __slots__ = ("_fixed", "_step", "_step_ids")
+    ``named`` gives the value of a variable other than ``steps``; ``step`` what there is of one of those.
+    """
+
+    __slots__ = ("_named", "_step", "_step_ids")
 
     def __init__(
-        self, fixed: Mapping[str, Any], step_ids: frozenset[str], step: Callable[[str], dict[str, Any]]
+        self, named: Callable[[str], Any], step_ids: frozenset[str], step: Callable[[str], dict[str, Any]]
     ) -> None:
-        self._fixed = fixed
+        self._named = named
         self._step_ids = step_ids
         self._step = step
 
-    def of(self, steps: frozenset[str] | None) -> dict[str, Any]:
-        """Everything but the steps, and these of them; all of them for None."""
-        wanted = self._step_ids if steps is None else steps
-        return {**self._fixed, "steps": {step_id: self._step(step_id) for step_id in wanted}}
+    def of(self, names: Collection[str], steps: frozenset[str] | None) -> dict[str, Any]:
+        """These variables; of ``steps`` these, or all of them for None."""
+        values = {name: self._named(name) for name in names if name != "steps"}
+        if "steps" in names:
+            values["steps"] = {step_id: self._step(step_id) for step_id in (self._step_ids if steps is None else steps)}
+        return values
 
     def with_secrets(self, secrets: Mapping[str, str]) -> "Variables":
         """The same, for the expressions of a step that names these secrets."""
-        return Variables({**self._fixed, "secrets": secrets}, self._step_ids, self._step)
+        return Variables(lambda name: secrets if name == "secrets" else self._named(name), self._step_ids, self._step)
 
 
 class Expression:
     """One compiled expression. ``steps`` names the steps that it reads; None: any, since one is picked at run time.
 
-    ``secrets`` names the secrets that it reads, and there are no others for it.
+    ``names`` are the variables that it may read; ``secrets`` names the secrets, and there are no others for it.
     """
 
-    __slots__ = ("_path", "_program", "_tree", "returns", "secrets", "source", "steps")
+    __slots__ = ("_path", "_program", "_tree", "names", "returns", "secrets", "source", "steps")
 
     def __init__(
         self,
         source: str,
         program: cel.Expression,
+        names: frozenset[str],
         steps: frozenset[str] | None,
         secrets: frozenset[str],
         path: list[Key] | None,
         tree: Node | None,
     ) -> None:
         self.source = source
+        self.names = names
         self.steps = steps
         self.secrets = secrets
         self.returns = program.return_type().name()
@@ -118,7 +125,7 @@ class Expression:
         Raises:
             ExpressionFailed: with a sentence that says why there is none.
         """
-        data = variables.of(self.steps)
+        data = variables.of(self.names, self.steps)
         if self._path is not None:
             return _walk(self._path, data)
         if self._tree is not None:
@@ -241,7 +248,8 @@ def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
     steps = None if reads_any else frozenset(reference.step_id for reference in named)
     tree = tree_of(program) if may_be_costly(tokens) else None
     secret_names = frozenset(secret.name for secret in secrets if secret.name is not None)
-    return CompiledSource(Expression(source, program, steps, secret_names, plain_path(tokens), tree), named)
+    names = frozenset(_NAMES[in_map]).intersection(token.text for token in tokens)
+    return CompiledSource(Expression(source, program, names, steps, secret_names, plain_path(tokens), tree), named)
 
 
 def _token_fault(source: str, tokens: list[Token]) -> Fault | None:

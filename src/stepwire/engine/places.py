@@ -6,7 +6,7 @@ scope outside of containers is empty.
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stepwire.definition.plan import Plan, Step
 from stepwire.engine.model import RunState
@@ -14,8 +14,7 @@ from stepwire.engine.model import RunState
 _ITEM = re.compile(r"\[(\d+)\]\.")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A step with the plan and the scope that it is in."""
 
     plan: Plan

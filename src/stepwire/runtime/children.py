@@ -8,12 +8,11 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
-from stepwire.db.children import NewChild, child_workflow, known_child, nudge, start_child, take_child_up
-from stepwire.db.journal import ClaimedRun
+from stepwire.db.children import NewChild, child_workflow, known_child, start_child, take_child_up
+from stepwire.db.claims import ClaimedRun
 from stepwire.db.pool import Pool
 from stepwire.definition.input_schema import InputSchema
 from stepwire.engine.events import RunQueued, data_of
-from stepwire.engine.model import FINISHED
 from stepwire.errors import InvalidInput
 from stepwire.runtime.patience import patiently
 from stepwire.signals.wake import Waker
@@ -47,8 +46,6 @@ class Children:
     ) -> UUID:
         known = await known_child(self._pool, parent.id, step_id)
         if known is not None and (known.parent_attempt == attempt or known.status not in ("failed", "cancelled")):
-            if known.status in FINISHED:  # it told of its end when nothing waited for it yet
-                await nudge(self._pool, parent.id)
             return known.id
         if known is not None and known.status == "failed":
             await take_child_up(self._pool, parent.owner_id, known.id, attempt)
@@ -92,6 +89,7 @@ class Children:
             parent_step_id=step_id,
             parent_attempt=attempt,
             is_awaited=wait,
+            is_limited=workflow.concurrency_limit is not None,
             input=msgspec.json.encode(value).decode(),
             queued=msgspec.json.encode(data_of(queued)).decode(),
         )

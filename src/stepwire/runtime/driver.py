@@ -13,9 +13,10 @@ from uuid import UUID
 
 import msgspec
 
+from stepwire.db.claims import ClaimedRun
 from stepwire.db.control import EndedChild, Outside
 from stepwire.db.group_commit import Refused
-from stepwire.db.journal import ClaimedRun, Entry, JournalEvent, JournalStep
+from stepwire.db.journal import Entry, JournalEvent, JournalStep
 from stepwire.definition.plan import Plan
 from stepwire.engine.commands import Execute
 from stepwire.engine.events import AnyEvent, StepCancelled, StepFailed, StepRetrying, data_of, step_id_of
@@ -23,6 +24,7 @@ from stepwire.engine.facts import (
     Abandoned,
     Answered,
     AnyFact,
+    AttemptWaits,
     Begin,
     CancelRequested,
     ChildEnded,
@@ -46,19 +48,22 @@ INLINE_STEPS_AT_ONCE = 100  # then other runs have a turn
 Append = Callable[[Entry], Awaitable[int | None]]
 Announce = Callable[[str, Announcement | RunChange], None]
 Hold = Callable[[ClaimedRun], Awaitable[None]]
+Waits = Callable[[int], None]
 LookOutside = Callable[[UUID, Sequence[str], Sequence[str]], Awaitable[Outside]]
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
     """What drivers work with. ``append`` says None where the lease is lost, else the run's nudges; ``hold`` returns while
-    the run is this worker's, and raises LeaseLost else.
+    the run is this worker's, and raises LeaseLost else; ``waits`` hears 1 when a run begins to wait for a report, and -1
+    when it goes on.
     """
 
     executor: Executor
     append: Append
     hold: Hold
     announce: Announce
+    waits: Waits
     look_outside: LookOutside
     longest_run: timedelta
     max_context_bytes: int
@@ -124,9 +129,10 @@ class Driver:
             taken += seen
         return [*taken, self._time_passed(at)]
 
-    async def _look(self) -> list[AnyFact]:
+    async def _look(self, *also_awaiting: str) -> list[AnyFact]:
         """What has happened outside; the engine passes over what it knows already."""
-        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), list(self.state.awaiting))
+        awaiting = [*self.state.awaiting, *also_awaiting]
+        seen = await self._hands.look_outside(self.run.id, list(self.state.asking), awaiting)
         self._nudges = max(self._nudges, seen.nudges)
         at = now()
         if seen.is_cancel_requested:
@@ -219,6 +225,7 @@ class Driver:
             nudges=self._nudges,
             is_quiet=any(step_id in before.asking for step_id in changed),
             parent_run_id=self.run.parent_run_id if self.state.is_finished else None,
+            limited_workflow_id=self.run.workflow_id if self.state.is_finished and self.run.is_limited else None,
             cut_steps=[
                 event.step_id for event in events if _cuts_off(event) and self._step_type(event.step_id) == CHILD_RUN
             ],
@@ -266,17 +273,22 @@ class Driver:
     async def _next_facts(self) -> list[AnyFact]:
         """What is reported next, with all that is reported by then; or that the next instant has come."""
         due_at = self.wake_at
+        self._hands.waits(1)
         try:
             async with asyncio.timeout(None if due_at is None else max((due_at - now()).total_seconds(), 0)):
                 reports = [await self._inbox.get()]
         except TimeoutError:
             return [self._time_passed(_not_before(due_at))]
+        finally:
+            self._hands.waits(-1)
         while not self._inbox.empty():
             reports.append(self._inbox.get_nowait())
         facts = [report for report in reports if report is not None]
-        if None in reports:
+        # A child run may be over before anybody waits for it: then its nudge was looked at too early, or by another worker.
+        begun = [fact.step_id for fact in facts if isinstance(fact, AttemptWaits) and fact.waits_for == "run"]
+        if begun or None in reports:
             self._is_nudged = False
-            facts += await self._look()
+            facts += await self._look(*begun)
         return facts
 
     async def _stop_attempts(self) -> None:

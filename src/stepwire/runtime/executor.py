@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 import msgspec
 
-from stepwire.db.journal import ClaimedRun
+from stepwire.db.claims import ClaimedRun
 from stepwire.definition.expressions import ExpressionFailed, Variables
 from stepwire.definition.plan import Plan, Step
 from stepwire.definition.redaction import Redactor

@@ -19,4 +19,5 @@ async def drive(context: JobContext) -> None:
 
 async def sweep(context: JobContext) -> None:
     """Every second: what no wake was heard of. Lapsed leases, queued runs, timers are all found by one claim."""
+    await context["runner"].let_through()
     await context["runner"].drive_due()

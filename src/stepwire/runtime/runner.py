@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -12,10 +13,12 @@ from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
 
-from stepwire.db import journal
+from stepwire.db import claims, journal
+from stepwire.db.claims import ClaimedRun
 from stepwire.db.control import Outside, outside
 from stepwire.db.group_commit import GroupCommit
-from stepwire.db.journal import ClaimedRun, Entry
+from stepwire.db.journal import Entry
+from stepwire.db.limits import let_through, with_held_runs
 from stepwire.db.pool import Pool
 from stepwire.definition.plan import Plan
 from stepwire.engine.facts import Abandoned
@@ -34,7 +37,9 @@ from stepwire.signals.nudge import announce_nudges, hear_nudges
 from stepwire.signals.wake import Waker
 
 log = logging.getLogger(__name__)
-CLAIM_BATCH = 64
+CLAIM_BATCH = 16  # a run that comes while others are claimed waits for as many
+BUSY = 48  # runs that compute or are journalled: more would only make each of them, and whoever comes next, wait
+SPARE = 10  # one place more for as many slots: no owner takes those, so that others need not wait for its long calls
 
 
 class Runner:
@@ -59,8 +64,12 @@ class Runner:
         self._plans = plans
         self._waker = waker
         self._slots = slots
+        self._places = slots + slots // SPARE + 1
+        self._turn = claims.NOBODY  # the owner that had the last one
         self._lease = timedelta(seconds=lease_seconds)
         self._driven: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
+        self._waiting = 0  # of them, for something from outside
+        self._owners: Counter[UUID] = Counter()  # how many of their runs are in hand
         self._drivers: dict[UUID, Driver] = {}
         self._lapses_at: dict[tuple[UUID, int], float] = {}  # (id, fence); by our clock, no later than the database's
         self._entries = GroupCommit(self._write, weigh=_weight)
@@ -69,6 +78,7 @@ class Runner:
             append=self._entries.submit,
             hold=self._hold,
             announce=self._tell,
+            waits=self._waits,
             look_outside=self._look_outside,
             longest_run=timedelta(seconds=longest_run_seconds),
             max_context_bytes=max_context_bytes,
@@ -93,17 +103,35 @@ class Runner:
         """Claim what is due and drive it, until nothing is due or no slot is free."""
         async with self._claiming:
             while not self._is_stopping:
-                limit = min(CLAIM_BATCH, self._slots - len(self._driven))
+                limit = self._room()
                 if limit <= 0:
                     self._is_hungry = True
                     return
-                lapses_at = self._from_now()
-                claimed = await journal.claim(self._pool, worker=self.worker, limit=limit, lease=self._lease)
+                lapses_at, before = self._from_now(), self._owners.copy()
+                claimed = await claims.claim(
+                    self._pool, worker=self.worker, limit=limit, lease=self._lease, after=self._turn, held=before,
+                    most=self._slots,
+                )  # fmt: skip
                 for run in claimed:
                     self._lapses_at[run.id, run.fence] = lapses_at
                     self._start(run)
-                if len(claimed) < limit:
+                if queued := [run.owner_id for run in claimed if run.status == "queued"]:
+                    self._turn = max(queued, key=lambda owner: (owner <= self._turn, owner))
+                full = {
+                    each
+                    for each, count in (before + Counter(run.owner_id for run in claimed)).items()
+                    if count >= self._slots
+                }
+                if any(self._owners[each] < self._slots for each in full):
+                    continue  # some of theirs have ended meanwhile
+                if not claimed or len(claimed) < limit * 3 // 4:
+                    self._is_hungry = bool(full)  # what they have queued goes on as soon as one of theirs ends
                     return
+
+    async def let_through(self) -> None:
+        """Let held runs go on where there is room, whatever was not heard of."""
+        if workflow_ids := await with_held_runs(self._pool):
+            await let_through(self._pool, workflow_ids)
 
     def nudge(self, run_id: UUID) -> None:
         """Have a run's driver look at what has happened outside, if the run is in this worker's hands."""
@@ -126,19 +154,36 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
         if held:
             try:
-                await journal.release(self._pool, held)
+                await claims.release(self._pool, held)
             except Exception:
                 log.exception("Leases could not be handed back; they lapse")
+
+    def _room(self) -> int:
+        """How many runs may be claimed now. Those that wait for an answer take a place, and no time."""
+        held = len(self._driven)
+        return min(CLAIM_BATCH, self._places - held, BUSY - (held - self._waiting))
 
     def _start(self, run: ClaimedRun) -> None:
         task = asyncio.create_task(self._drive(run), name=f"run {run.id}")
         self._driven[run.id] = (run.fence, task)
+        self._owners[run.owner_id] += 1
         task.add_done_callback(lambda _: self._ended(run))
 
     def _ended(self, run: ClaimedRun) -> None:
         self._lapses_at.pop((run.id, run.fence), None)
+        self._owners[run.owner_id] -= 1
+        if not self._owners[run.owner_id]:
+            del self._owners[run.owner_id]
         if run.id in self._driven and self._driven[run.id][0] == run.fence:
             del self._driven[run.id]
+        self._claim_if_hungry()
+
+    def _waits(self, change: int) -> None:
+        self._waiting += change
+        if change > 0:
+            self._claim_if_hungry()
+
+    def _claim_if_hungry(self) -> None:
         if self._is_hungry and not self._is_stopping:
             self._is_hungry = False
             self._claim_soon()
@@ -158,7 +203,7 @@ class Runner:
         except LeaseLost as error:
             log.warning("%s", error)
             # Ours still, where it was only nudged.
-            await patiently(partial(journal.release, self._pool, [(run.id, run.fence)]))
+            await patiently(partial(claims.release, self._pool, [(run.id, run.fence)]))
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -194,7 +239,7 @@ class Runner:
         held = [(run.id, run.fence)]
         while time.monotonic() > self._lapses_at[run.id, run.fence]:
             lapses_at = self._from_now()
-            if run.id not in await patiently(partial(journal.renew, self._pool, held, self._lease)):
+            if run.id not in await patiently(partial(claims.renew, self._pool, held, self._lease)):
                 raise LeaseLost(f"The lease on run {run.id} lapsed, and another worker has claimed it.")
             self._lapses_at[run.id, run.fence] = lapses_at
 
@@ -203,6 +248,11 @@ class Runner:
 
     async def _write(self, entries: Sequence[Entry]) -> list[int | None]:
         written = await journal.append(self._pool, entries)
+        limited = {
+            each.limited_workflow_id for each in entries if each.limited_workflow_id and each.run_id in written.nudges
+        }
+        if limited:
+            self._waker.wake_soon(let_through(self._pool, limited))
         if written.nudged:
             self._nudge_soon(written.nudged)
         return [written.nudges.get(entry.run_id) for entry in entries]
@@ -249,7 +299,7 @@ class Runner:
         if not held:
             return
         lapses_at = self._from_now()
-        kept = await journal.renew(self._pool, held, self._lease)
+        kept = await claims.renew(self._pool, held, self._lease)
         for run_id, fence in held:
             current = self._driven.get(run_id)
             if run_id not in kept and current is not None and current[0] == fence:

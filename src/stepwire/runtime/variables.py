@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from stepwire.db.journal import ClaimedRun
+from stepwire.db.claims import ClaimedRun
 from stepwire.definition.expressions import Variables
 from stepwire.definition.plan import Plan
 from stepwire.engine.model import RunState
@@ -13,31 +13,42 @@ from stepwire.engine.places import Place, item_of, locate
 
 def variables(run: ClaimedRun, plan: Plan, state: RunState, place: Place) -> Variables:
     """Input, trigger, run and steps; in a container the item, and the steps beside it before those around it."""
-    fixed: dict[str, Any] = {
-        "input": run.input,
-        "trigger": run.trigger or {"type": run.trigger_type},
-        "run": {
-            "id": str(run.id),
-            "workflow_id": str(run.workflow_id),
-            "workflow_version": run.workflow_version,
-            "trigger_type": run.trigger_type,
-            "created_at": run.created_at.isoformat().replace("+00:00", "Z"),
-        },
-        "secrets": {},
-    }
-    scopes: dict[str, str] = {}
-    if place.scope:
-        container, index = item_of(place.scope)
-        fixed["item"] = state.step(container).input["items"][index]
-        fixed["index"] = index
-        scopes = _scopes(plan, place)
+    scopes = _scopes(plan, place) if place.scope else {}
+
+    def named(name: str) -> Any:
+        match name:
+            case "input":
+                return run.input
+            case "trigger":
+                return run.trigger or {"type": run.trigger_type}
+            case "run":
+                return _about(run)
+            case "item":
+                container, index = item_of(place.scope)
+                return state.step(container).input["items"][index]
+            case "index":
+                return item_of(place.scope)[1]
+            case "secrets":
+                return {}
+            case _:
+                raise KeyError(name)
 
     def step(step_id: str) -> dict[str, Any]:
         known = state.step(scopes[step_id] + step_id if scopes else step_id)
         error = None if known.error is None else msgspec.structs.asdict(known.error)
         return {"status": known.status, "output": known.output, "error": error}
 
-    return Variables(fixed, frozenset(scopes) if scopes else plan.step_ids, step)
+    return Variables(named, frozenset(scopes) if scopes else plan.step_ids, step)
+
+
+def _about(run: ClaimedRun) -> dict[str, Any]:
+    return {
+        "id": str(run.id),
+        "workflow_id": str(run.workflow_id),
+        "workflow_version": run.workflow_version,
+        "trigger_type": run.trigger_type,
+        "created_at": run.created_at.isoformat().replace("+00:00", "Z"),
+    }
 
 
 def sources(place: Place, state: RunState) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from datetime import timedelta
 from types import FrameType
 from uuid import UUID
 
-from stepwire.db import journal
+from stepwire.db import claims
 from stepwire.db.pool import open_pool
 from stepwire.runtime.attempt import contained
 from stepwire.runtime.executor import Executor
@@ -97,7 +97,7 @@ class Watchdog:
 
     async def _renew_leases(self, held: Sequence[tuple[UUID, int]]) -> None:
         async with open_pool(self._url, size=1) as pool:
-            await journal.renew(pool, held, timedelta(seconds=self._lease))
+            await claims.renew(pool, held, timedelta(seconds=self._lease))
 
 
 def _without_fail(do: Callable[..., None], *arguments: object) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from stepwire.db import control
+from stepwire.db.limits import let_through
 from stepwire.db.models import Run, StepRun
 from stepwire.db.pool import Connection
 from stepwire.db.runs import is_resting
@@ -83,6 +84,8 @@ class RunControl:
             if locked is not None and locked.status == "failed":
                 await control.take_up(connection, run_id, locked)
         reach("retry.after")
+        if locked is not None and locked.is_limited:
+            await let_through(self._database.pool, [locked.workflow_id])
         run, steps = await self._runs.get(owner, run_id)
         if locked is None or locked.status != "failed":
             raise RunNotFailed(f"The run is {run.status}; only failed runs can be taken up again.")

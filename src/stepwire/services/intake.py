@@ -7,6 +7,7 @@ import msgspec
 
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import NewRun, accept
+from stepwire.db.limits import let_through
 from stepwire.db.pool import Pool
 from stepwire.engine.events import RunQueued
 from stepwire.signals.live import Announcer, EventFrame, RunChange
@@ -20,8 +21,9 @@ def open_intake(pool: Pool, waker: Waker, announcer: Announcer) -> GroupCommit[N
 
     async def write(runs: Sequence[NewRun]) -> list[datetime | None]:
         accepted = await accept(pool, runs)
+        limited = {run.workflow_id for run in runs if run.is_limited and run.id in accepted}
         if accepted:
-            waker.wake_soon()
+            waker.wake_soon(let_through(pool, limited) if limited else None)
             announcer.soon((run.owner_id, _queued(run, accepted[run.id])) for run in runs if run.id in accepted)
         return [accepted.get(run.id) for run in runs]
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
+from stepwire.db.counts import QueueDepth, queue_depth
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import NewRun
 from stepwire.db.models import Run, RunEvent, StepRun, Workflow
@@ -47,6 +48,7 @@ class Runnable:
     """What starting a run needs of a workflow that is published, and so does not change."""
 
     version: int
+    is_limited: bool
     input_schema: InputSchema | None
     steps: tuple[tuple[str, str], ...]  # step id and type, in the drawn order
 
@@ -87,7 +89,8 @@ class Workflows:
 
     def _runnable(self, workflow: Workflow) -> Runnable:
         schema = None if workflow.input_schema is None else InputSchema(workflow.input_schema)
-        return Runnable(workflow.version, schema, self._outline(parse(workflow.definition)))
+        is_limited = workflow.concurrency_limit is not None
+        return Runnable(workflow.version, is_limited, schema, self._outline(parse(workflow.definition)))
 
     def _outline(self, definition: Definition) -> tuple[tuple[str, str], ...]:
         """The steps outside of containers: what lies in one has no state of its own, only its items' steps have."""
@@ -148,6 +151,7 @@ class RunService:
             queued=msgspec.json.encode(data_of(queued)).decode(),
             idempotency_key=key,
             request_hash=digest,
+            is_limited=workflow.is_limited,
         )
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
@@ -184,6 +188,11 @@ class RunService:
             of_run[step.run_id].append(step)
         grouped: list[tuple[Run, Sequence[StepRun]]] = [(run, of_run[run.id]) for run in part.items]
         return Part(grouped, part.total, part.next)
+
+    async def queue(self, owner: UUID, workflow_id: UUID | None) -> QueueDepth:
+        """How much the owner has under way, in all or of one workflow."""
+        async with self._database.session() as session:
+            return await queue_depth(session, owner, workflow_id)
 
     async def steps(self, owner: UUID, run_id: UUID) -> list[StepRun]:
         """Every step of a run: the started ones in the order they started, then the others as they are drawn.

@@ -52,7 +52,7 @@ class WorkflowService:
         self._max_definition_bytes = max_definition_bytes
 
     async def create(self, owner: UUID, values: Mapping[str, Any], key: str | None) -> Made:
-        """Make a draft of ``values`` (name, description, definition, input_schema).
+        """Make a draft of ``values`` (name, description, definition, input_schema, priority, concurrency_limit).
 
         Raises:
             IdempotencyKeyReused, InvalidDefinition, InvalidInputSchema, TooLarge, Unacceptable.
@@ -78,6 +78,7 @@ class WorkflowService:
             return Workflow(
                 id=uuid7(), line_id=source.line_id, source_id=source.id, version=version, name=source.name,
                 description=source.description, definition=source.definition, input_schema=source.input_schema,
+                priority=source.priority, concurrency_limit=source.concurrency_limit,
             )  # fmt: skip
 
         return await self._make(owner, DUPLICATE, key, {"workflow_id": workflow_id}, make)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 
 from redis.asyncio import Redis
 
@@ -23,11 +24,18 @@ class Waker:
         self._queue = queue
         self._waking: set[asyncio.Task[None]] = set()
 
-    def wake_soon(self) -> None:
-        """As `wake`, without waiting for it."""
-        task = asyncio.create_task(self.wake())
+    def wake_soon(self, first: Awaitable[object] | None = None) -> None:
+        """As `wake`, without waiting for it; after ``first``, which makes something due. The sweeper repeats that too."""
+        task = asyncio.create_task(self.wake() if first is None else self._wake_after(first))
         self._waking.add(task)
         task.add_done_callback(self._waking.discard)
+
+    async def _wake_after(self, first: Awaitable[object]) -> None:
+        try:
+            await first
+        except Exception:
+            log.exception("What was to be due is not; the sweeper makes up for it")
+        await self.wake()
 
     async def wake(self) -> None:
         """Tell the workers that something is due. Call after the commit that made it so.

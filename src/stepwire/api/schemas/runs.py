@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from stepwire.api.dto import ListDTO
 from stepwire.api.schemas.common import Instant
+from stepwire.db.counts import QueueDepth
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.events import EVENT_TYPES
@@ -39,6 +40,13 @@ class ResumeInput(msgspec.Struct, forbid_unknown_fields=True):
 
     step_id: Annotated[str, Meta(min_length=1, max_length=1000, examples=["approve"])]
     data: Annotated[dict[str, Any], Meta(description="The step's output, checked against the step's schema")] = {}
+
+
+class QueueResponse(msgspec.Struct, kw_only=True):
+    queued: Annotated[int, Meta(description="Accepted, and not begun")]
+    running: int
+    paused: Annotated[int, Meta(description="Waiting for a person")]
+    oldest_queued_at: Instant | None
 
 
 class SocketTicket(msgspec.Struct):
@@ -171,3 +179,9 @@ def _context(step: StepRun) -> StepContext:
 
 def _error(error: dict[str, Any] | None) -> ErrorResponse | None:
     return None if error is None else msgspec.convert(error, ErrorResponse)
+
+
+def queue_response(depth: QueueDepth) -> QueueResponse:
+    return QueueResponse(
+        queued=depth.queued, running=depth.running, paused=depth.paused, oldest_queued_at=depth.oldest_queued_at
+    )

@@ -19,6 +19,19 @@ Description = Annotated[str, Meta(max_length=10_000)]
 DefinitionJson = Annotated[dict[str, Any], Meta(description="What React Flow's toObject() gives, kept whole")]
 InputSchemaJson = Annotated[dict[str, Any], Meta(description="JSON Schema 2020-12 that every run's input has to fit")]
 
+PRIORITIES: dict[str, int] = {"low": -1, "normal": 0, "high": 1}
+Priority = Annotated[
+    Literal["low", "normal", "high"],
+    Meta(description="Which of an owner's queued runs begin first; frozen when published"),
+]
+# A float, since JSON Schema's integers include 5.0, and msgspec's do not.
+ConcurrencyLimit = Annotated[
+    float,
+    Meta(
+        ge=1, le=1000, multiple_of=1, description="How many of its runs go on at once; the others stay queued, in order"
+    ),
+]
+
 EMPTY: dict[str, Any] = {"nodes": [], "edges": []}
 
 
@@ -39,26 +52,38 @@ class WorkflowCreate(ReadOnly, kw_only=True, forbid_unknown_fields=True):
     description: Description = ""
     definition: DefinitionJson = msgspec.field(default_factory=lambda: dict(EMPTY))
     input_schema: InputSchemaJson | None = None
+    priority: Priority = "normal"
+    concurrency_limit: ConcurrencyLimit | None = None
 
     def values(self) -> dict[str, Any]:
-        """The writable fields."""
-        return _writable(self)
+        """The writable fields; those that came later only where they say something, so that keys go on meaning the same."""
+        values = _writable(self)
+        later = {"priority": PRIORITIES["normal"], "concurrency_limit": None}
+        return {name: value for name, value in values.items() if name not in later or value != later[name]}
 
 
 class WorkflowUpdate(ReadOnly, kw_only=True, forbid_unknown_fields=True):
-    """Absent fields stay as they are; `input_schema: null` clears it."""
+    """Absent fields stay as they are; `input_schema: null` and `concurrency_limit: null` clear them."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     definition: DefinitionJson | UnsetType = UNSET
     input_schema: InputSchemaJson | UnsetType | None = UNSET
+    priority: Priority | UnsetType = UNSET
+    concurrency_limit: ConcurrencyLimit | UnsetType | None = UNSET
 
     def values(self) -> dict[str, Any]:
         """The fields that are there."""
         return {name: value for name, value in _writable(self).items() if value is not UNSET}
 
 
-class WorkflowUpdateDTO(StructDTO[WorkflowCreate]):
+class WorkflowChanges(WorkflowCreate, kw_only=True, forbid_unknown_fields=True):
+    """What the DTO decodes, before it is checked as a `WorkflowUpdate`: it takes no bounds on what may be null."""
+
+    concurrency_limit: Any = None
+
+
+class WorkflowUpdateDTO(StructDTO[WorkflowChanges]):
     documented = WorkflowUpdate
     config = DTOConfig(partial=True, forbid_unknown_fields=True)
 
@@ -71,6 +96,8 @@ class WorkflowResponse(msgspec.Struct, kw_only=True):
     status: WorkflowStatus
     definition: DefinitionJson | UnsetType = UNSET
     input_schema: dict[str, Any] | None
+    priority: Priority
+    concurrency_limit: int | None
     created_at: Instant
     updated_at: Instant
     published_at: Instant | None
@@ -104,6 +131,10 @@ class IssueResponse(msgspec.Struct, kw_only=True):
     column: Annotated[int | None, Meta(description="Where in the string, from 1")]
 
 
+_WRITABLE = ("name", "description", "definition", "input_schema", "priority", "concurrency_limit")
+_NAMES: dict[int, Priority] = {-1: "low", 0: "normal", 1: "high"}
+
+
 def workflow_response(workflow: Workflow, *, with_definition: bool = True) -> WorkflowResponse:
     return WorkflowResponse(
         id=workflow.id,
@@ -113,6 +144,8 @@ def workflow_response(workflow: Workflow, *, with_definition: bool = True) -> Wo
         status=msgspec.convert(workflow.status, WorkflowStatus),
         definition=workflow.definition if with_definition else UNSET,
         input_schema=workflow.input_schema,
+        priority=_NAMES[workflow.priority],
+        concurrency_limit=workflow.concurrency_limit,
         created_at=workflow.created_at,
         updated_at=workflow.updated_at,
         published_at=workflow.published_at,
@@ -140,4 +173,7 @@ def _issue(issue: Issue) -> IssueResponse:
 
 
 def _writable(body: WorkflowCreate | WorkflowUpdate) -> dict[str, Any]:
-    return {name: getattr(body, name) for name in ("name", "description", "definition", "input_schema")}
+    values = {name: getattr(body, name) for name in _WRITABLE}
+    limit = values["concurrency_limit"]
+    whole = int(limit) if isinstance(limit, float) else limit
+    return values | {"priority": PRIORITIES.get(values["priority"], UNSET), "concurrency_limit": whole}
