@@ -93,7 +93,7 @@ def _cors(settings: Settings) -> CORSConfig:
         allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=[
             "Authorization", "Content-Type", "Idempotency-Key", "X-Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
-            "X-Request-ID",
+            "X-Request-ID", "Last-Event-ID",
         ],
         allow_credentials=True,
         expose_headers=EXPOSED_HEADERS,

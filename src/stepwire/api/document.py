@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from stepwire.api.examples import ANSWERS, BODIES, EVENT_STREAM, refusal
+from stepwire.api.examples import ANSWERS, BODIES, refusal
 from stepwire.api.problems import PROBLEM_JSON
 from stepwire.api.schemas import catalog, common, runs, workflows
 from stepwire.api.schemas.common import Page, Problem, Sequel
@@ -228,8 +228,6 @@ def _complete_operation(path: str, operation: Json) -> None:
     operation["responses"] = {
         status: _complete_response(name, status, responses[status]) for status in sorted(responses)
     }
-    if name == "listEvents":
-        responses["200"]["content"]["text/event-stream"] = EVENT_STREAM
     for status, response in responses.items():
         if PROBLEM_JSON in response.get("content", {}):
             response["content"][PROBLEM_JSON]["example"] = msgspec.to_builtins(refusal(name, status, path))

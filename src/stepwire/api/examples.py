@@ -11,9 +11,7 @@ from stepwire.api.problems import of_error
 from stepwire.api.schemas.common import Problem
 from stepwire.api.schemas.runs import EventResponse, RunContext, RunResponse, StepContext, StepRunResponse
 from stepwire.api.schemas.workflows import WorkflowResponse
-from stepwire.api.sse import RETRY, server_sent
 from stepwire.errors import Issue, StepwireError
-from stepwire.services.feeds import Framed
 from stepwire.services.live import AfterBeyondEnd, SnapshotFrame
 from stepwire.signals.live import EventFrame
 
@@ -87,11 +85,6 @@ EVENT = EventFrame(
     8, "step.completed", RUN, "greet",
     msgspec.Raw(msgspec.json.encode({"attempt": 1, "output": HELLO, "handles": ["default"]})), ENDED,
 )  # fmt: skip
-EVENT_STREAM: dict[str, Any] = {
-    "schema": {"type": "string", "description": "`data` is a frame of the socket `/ws/runs/{run_id}`"},
-    "example": RETRY
-    + "".join(server_sent(Framed(each.seq, msgspec.json.encode(each).decode())) for each in (SNAPSHOT, EVENT)),
-}
 _NUL = "holds a NUL character (\\u0000), which cannot be stored."
 _UNKNOWN = "There is no variable 'inptu'; an expression here can read input, steps, trigger, run and secrets."
 _KEY_REUSED = errors.IdempotencyKeyReused(

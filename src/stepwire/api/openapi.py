@@ -60,10 +60,6 @@ def made_before(
 
 NOT_MODIFIED = {304: ResponseSpec(None, description="You have it already", generate_examples=False)}
 
-NOTHING_MORE = {
-    204: ResponseSpec(None, description="Of a stream: the run has ended, and you have it all", generate_examples=False)
-}
-
 
 class DocumentPlugin(JsonRenderPlugin):
     """The document, completed."""

@@ -7,7 +7,7 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED
 
-from stepwire.api.openapi import NOTHING_MORE, made_before, problems
+from stepwire.api.openapi import made_before, problems
 from stepwire.api.paging import After, Limit, page_response, refuse_nulls, sequel
 from stepwire.api.prefer import applied
 from stepwire.api.schemas.common import Page, Sequel
@@ -122,7 +122,7 @@ class RunController(Controller):
     @get(
         "/runs/{run_id:uuid}/events",
         operation_id="listEvents",
-        responses=problems(404, 409) | NOTHING_MORE,
+        responses=problems(404, 409),
     )
     async def list_events(
         self,
@@ -137,7 +137,8 @@ class RunController(Controller):
         """List a run's events, in order and without a gap; replaying them gives the run's state.
 
         With `Accept: text/event-stream` they come as they happen: a snapshot first, then the events after it (with
-        `after`, those after that), each as on the socket and with its `seq` as `id`; the stream ends with the run.
+        `after`, those after that), each as on the socket and with its `seq` as `id`; the stream ends with the run. Who comes
+        back with all of its events (`Last-Event-ID`) is told 204: no more follows.
         """
         if wants_stream(request):
             return await event_stream(request, run_id)  # type: ignore[return-value]  # the annotation is the page's

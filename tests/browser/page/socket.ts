@@ -1,7 +1,7 @@
 // A run as it happens: the frames of /ws/runs/{run_id}, and how the socket closed.
 import { expect, type Place } from "./client";
 
-type Frame = Record<string, unknown>;
+export type Frame = Record<string, unknown>;
 
 export interface Watched {
   frames: Frame[];
@@ -28,13 +28,13 @@ export function watch({ api }: Place, runId: string, { protocols = [], query = "
   const frames: Frame[] = [];
   return new Promise((resolve, reject) => {
     socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
-      const frame: unknown = JSON.parse(String(data));
-      if (!isFrame(frame)) {
-        reject(new Error(`not a frame: ${String(data)}`));
-        return;
+      try {
+        const frame = parsed(data);
+        frames.push(frame);
+        onFrame?.(frame);
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
       }
-      frames.push(frame);
-      onFrame?.(frame);
     });
     socket.addEventListener("close", ({ code, reason }) => {
       resolve({ frames, protocol: socket.protocol, code, reason });
@@ -44,6 +44,12 @@ export function watch({ api }: Place, runId: string, { protocols = [], query = "
 
 function isFrame(value: unknown): value is Frame {
   return typeof value === "object" && value !== null;
+}
+
+export function parsed(data: unknown): Frame {
+  const frame: unknown = JSON.parse(String(data));
+  if (!isFrame(frame)) throw new Error(`not a frame: ${String(data)}`);
+  return frame;
 }
 
 /** The events of a finished stretch: a snapshot came first, none is missing, and the server said that it was all. */
