@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools run demo token test test-browser faults histories check lint fmt types imports coverage bench bench-lists migration clean
+.PHONY: help install tools run demo token test test-browser faults histories check lint fmt types imports coverage bench bench-streams bench-lists migration clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -72,6 +72,9 @@ coverage: tools ## run the tests with their coverage
 
 bench: install ## measure, beside what the machine can do
 	$(BIN)/python tests/bench/run.py
+
+bench-streams: install ## measure what watching costs: sockets, memory, latency
+	$(BIN)/python tests/bench/streams.py
 
 bench-lists: install ## measure what reading costs with a thousand runs and with a million; show the plans
 	$(BIN)/python tests/bench/lists.py

@@ -1,5 +1,6 @@
 """The definitions that are measured; the same as for the peers: set, condition, set, set, set; a chain; a fan-out."""
 
+from itertools import pairwise
 from typing import Any
 
 
@@ -44,6 +45,13 @@ def durable() -> dict[str, Any]:
         for source, name in zip("abcd", "bcde", strict=True)
     ]
     return {"nodes": nodes, "edges": [_edge(*pair) for pair in zip("abcd", "bcde", strict=True)]}
+
+
+def chain_of(step_type: str, length: int, first: dict[str, Any] | None = None, **config: Any) -> dict[str, Any]:
+    """Steps of one type, one after another, behind ``first``."""
+    nodes = [first] if first is not None else []
+    nodes += [_node(f"s{number}", step_type, **config) for number in range(length)]
+    return {"nodes": nodes, "edges": [_edge(one["id"], next_["id"]) for one, next_ in pairwise(nodes)]}
 
 
 WORKLOADS = {"short": short, "chain100": chain100, "fanout100": fanout100, "durable": durable}
