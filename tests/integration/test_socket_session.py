@@ -19,7 +19,7 @@ from watching import frames, stream, watching
 
 WAITING = chain(node("d", "core.delay", {"duration": 60}))
 GRACE_SECONDS = 10  # that a server has for requests in flight
-PAUSING = chain(node("d", "core.delay", {"duration": 2.5}))
+PAUSING = chain(node("d", "core.delay", {"duration": 3.5}))
 
 
 def ending_in(server: Api, seconds: int, owner: UUID = OWNER) -> str:
@@ -29,7 +29,7 @@ def ending_in(server: Api, seconds: int, owner: UUID = OWNER) -> str:
 
 async def test_a_session_that_is_renewed_outlives_its_first_token(server: Api) -> None:
     run = server.start(server.publish(PAUSING))
-    headers = {"Authorization": f"Bearer {ending_in(server, 2)}"}
+    headers = {"Authorization": f"Bearer {ending_in(server, 3)}"}
     async with watching(server, run["id"], additional_headers=headers) as socket:
         await socket.send(json.dumps({"type": "auth", "token": server.token()}))
         found, code = await frames(socket)
@@ -40,7 +40,7 @@ async def test_a_session_that_is_renewed_outlives_its_first_token(server: Api) -
 async def test_a_renewed_session_ends_with_the_token_that_renewed_it(server: Api) -> None:
     run = server.start(server.publish(WAITING))
     async with watching(server, run["id"]) as socket:
-        await socket.send(json.dumps({"type": "auth", "token": ending_in(server, 1)}))
+        await socket.send(json.dumps({"type": "auth", "token": ending_in(server, 3)}))
         found, code = await frames(socket)
 
     assert (found[-1]["problem"]["type"], code) == ("/problems/unauthenticated", 4401)
@@ -82,7 +82,7 @@ async def test_a_ticket_opens_a_socket_once(server: Api) -> None:
 
 async def test_a_ticket_lasts_as_long_as_the_token_that_it_was_asked_for_with(server: Api) -> None:
     run = server.start(server.publish(WAITING))
-    headers = {"Authorization": f"Bearer {ending_in(server, 2)}"}
+    headers = {"Authorization": f"Bearer {ending_in(server, 4)}"}
     ticket = server.http.post(f"/api/v1/runs/{run['id']}/socket-ticket", headers=headers).json()["ticket"]
     async with watching(server, run["id"], f"?ticket={ticket}", additional_headers={}) as socket:
         _, code = await frames(socket)

@@ -78,7 +78,7 @@ async def test_who_comes_late_gets_what_it_has_not_seen(server: Api, after: int)
 
 async def test_a_token_that_runs_out_while_it_is_used_ends_the_stream(server: Api) -> None:
     run = server.start(server.publish(chain(node("d", "core.delay", {"duration": 60}))))
-    left = 2 - LEEWAY_SECONDS  # seconds until it is over, those of leeway taken off
+    left = 3 - LEEWAY_SECONDS  # seconds until it is over, those of leeway taken off
     token = mint(server.secret, OWNER, lifetime_seconds=left, now=time.time())
     async with watching(server, run["id"], additional_headers={"Authorization": f"Bearer {token}"}) as socket:
         (snapshot, *_, last), code = await frames(socket)
