@@ -6,8 +6,9 @@ of turn costs a read, and those who need the same events at the same time share 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -105,19 +106,25 @@ class RunFeed:
         return await asyncio.shield(reading)
 
     async def _read_page(self, seq: int) -> list[Framed]:
-        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-        while True:
-            try:
-                rows = await events_after(self._pool, self.run_id, seq, limit=PAGE, max_bytes=PAGE_BYTES)
-                break
-            except AWAY as error:
-                if not is_away(error) or asyncio.get_running_loop().time() > deadline:
-                    raise
-                log.warning("The events of run %s are read again in %s s: %s", self.run_id, RETRY_SECONDS, error)
-                await asyncio.sleep(RETRY_SECONDS)
+        rows = await read_again(
+            partial(events_after, self._pool, self.run_id, seq, limit=PAGE, max_bytes=PAGE_BYTES)
+        )  # fmt: skip
         if not rows:
             self.last = seq  # what was announced is not there: the journal is right
         return [Framed(row["seq"], _encode(self.run_id, row), row["event"] in _FINAL) for row in rows]
+
+
+async def read_again(read: Callable[[], Awaitable[list[Any]]]) -> list[Any]:
+    """Read, for `PATIENCE_SECONDS` until it works: for a broken connection nobody has to connect again."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await read()
+        except AWAY as error:
+            if not is_away(error) or asyncio.get_running_loop().time() > deadline:
+                raise
+            log.warning("Events are read again in %s s: %s", RETRY_SECONDS, error)
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def _encode(run_id: UUID, row: Any) -> str:

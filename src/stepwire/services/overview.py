@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from stepwire.db.overview import Moved, Span, moving_runs, named_runs, run_event
 from stepwire.db.pool import Pool, is_away
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.model import FINISHED, RunStatus
-from stepwire.services.feeds import LOOK_SECONDS, RETRY_SECONDS, Framed
+from stepwire.services.feeds import LOOK_SECONDS, RETRY_SECONDS, Framed, read_again
 from stepwire.services.paging import Paging
 from stepwire.services.runs import RunService
 from stepwire.signals.live import EventFrame, LiveHub, RunChange, owner_channel
@@ -199,7 +200,7 @@ class OwnerFeed:
         for start in range(0, len(behind), AT_ONCE):
             part = {run.id: run for run in behind[start : start + AT_ONCE]}
             spans = [self._span(run) for run in part.values()]
-            for row in await run_events(self._pool, spans):
+            for row in await read_again(partial(run_events, self._pool, spans)):
                 run = part[row["run_id"]]
                 self._tell(run.id, run.workflow_id, row["seq"], row["event"], encode(row))
             for run in part.values():
