@@ -277,7 +277,7 @@ class Overviews:
                 if change.seq > shown.get(change.run_id, 0):
                     yield Framed(change.seq, change.text)
             if spans := watcher.take_spans():
-                for row in await run_events(self._pool, spans):
+                for row in await read_again(partial(run_events, self._pool, spans)):
                     if row["seq"] > shown.get(row["run_id"], 0):
                         yield Framed(row["seq"], encode(row))
             elif not watcher.queue:
