@@ -150,7 +150,7 @@ async def test_a_limited_workflow_never_has_more_runs_under_way(pool: Pool) -> N
     assert await take(pool, 5) == [], "nothing begins before it is let through"
     await asyncio.wait_for(asyncio.gather(*(work() for _ in range(4))), 60)
     assert (Counter(begun), most) == (Counter(order), 3)
-    assert [order.index(run_id) // 8 for run_id in begun[:8]] == [0] * 8, "more or less in order"
+    assert max(order.index(run_id) for run_id in begun[:8]) < 20, "more or less in order: four take side by side"
 
 
 async def test_workflows_with_held_runs_are_found(pool: Pool) -> None:
