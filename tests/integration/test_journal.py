@@ -13,7 +13,8 @@ from uuid_utils.compat import uuid7
 from stepwire.db import claims, journal
 from stepwire.db.claims import ClaimedRun
 from stepwire.db.control import request_cancel
-from stepwire.db.journal import Entry, JournalEvent, JournalStep, NewRun
+from stepwire.db.entries import Entry, JournalEvent, JournalStep
+from stepwire.db.journal import NewRun
 from stepwire.db.migrate import migrate
 from stepwire.db.pool import Pool, open_pool
 from stepwire.engine.model import RunState, StepState

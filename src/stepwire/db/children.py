@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from stepwire.db.control import lock, take_up
-from stepwire.db.journal import from_json
+from stepwire.db.entries import from_json
 from stepwire.db.limits import let_through
 from stepwire.db.pool import Pool
 from stepwire.points import reach

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from stepwire.db.journal import from_json
+from stepwire.db.entries import from_json
 from stepwire.db.pool import Pool
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.model import RunStatus
@@ -17,7 +17,8 @@ NOBODY = UUID(int=0)
 
 # What has begun goes on first, but takes three quarters of the places at most. Of what is queued, owners have their turns:
 # `run_queued` is asked for one owner after another, from the one behind $4 on and round to it again. So no claim costs
-# more for how much is queued, or is to go on later.
+# more for how much is queued, or is to go on later. Where ids are joined with, they also stand in an array: a plan made
+# when the table was nearly empty would otherwise go along all of it.
 CLAIM = """
 WITH RECURSIVE turn AS (
     SELECT first.owner_id, first.owner_id AS began, 1 AS number FROM (
@@ -52,26 +53,28 @@ WITH RECURSIVE turn AS (
 ), due AS (
     SELECT id, lease_until IS NOT NULL AS is_taken_over FROM (SELECT * FROM begun UNION ALL SELECT * FROM queued) AS free
 )
-UPDATE run SET fence = fence + 1, leased_by = $1, lease_until = now() + $3 FROM due WHERE run.id = due.id
+UPDATE run SET fence = fence + 1, leased_by = $1, lease_until = now() + $3
+FROM due WHERE run.id = ANY(ARRAY(SELECT id FROM due)) AND run.id = due.id
 RETURNING run.id, owner_id, workflow_id, workflow_version, status, trigger_type, trigger, input, seq, fence, created_at,
           started_at, nudges, parent_run_id, root_run_id, depth, is_held IS NOT NULL AS is_limited, is_taken_over
 """
 
 # Whoever changes several runs locks them in the order of their ids, so that no two of them wait for each other.
-_RENEW = """
+RENEW = """
 WITH held AS MATERIALIZED (
     SELECT run.id, run.nudges, run.lease_until FROM run JOIN unnest($1::uuid[], $2::int[]) AS known(id, fence)
-        ON run.id = known.id AND run.fence = known.fence
+        ON run.id = ANY($1::uuid[]) AND run.id = known.id AND run.fence = known.fence
     ORDER BY run.id FOR NO KEY UPDATE OF run
 ), renewed AS (
-    UPDATE run SET lease_until = now() + $3 FROM held WHERE run.id = held.id AND held.lease_until IS NOT NULL
+    UPDATE run SET lease_until = now() + $3 FROM held
+    WHERE run.id = ANY($1::uuid[]) AND run.id = held.id AND held.lease_until IS NOT NULL
 )
 SELECT id, nudges FROM held
 """
 
-_RELEASE = """
+RELEASE = """
 UPDATE run SET lease_until = NULL, leased_by = NULL FROM unnest($1::uuid[], $2::int[]) AS held(id, fence)
-WHERE run.id = held.id AND run.fence = held.fence
+WHERE run.id = ANY($1::uuid[]) AND run.id = held.id AND run.fence = held.fence
 """
 
 
@@ -136,7 +139,7 @@ async def renew(pool: Pool, held: Sequence[tuple[UUID, int]], lease: timedelta) 
     """
     ids, fences = [run_id for run_id, _ in held], [fence for _, fence in held]
     reach("renew.before")
-    kept = {record["id"]: record["nudges"] for record in await pool.fetch(_RENEW, ids, fences, lease)}
+    kept = {record["id"]: record["nudges"] for record in await pool.fetch(RENEW, ids, fences, lease)}
     reach("renew.after")
     return kept
 
@@ -144,5 +147,5 @@ async def renew(pool: Pool, held: Sequence[tuple[UUID, int]], lease: timedelta) 
 async def release(pool: Pool, held: Sequence[tuple[UUID, int]]) -> None:
     """Hand leases back at once, so that another worker need not wait for them to lapse."""
     reach("release.before")
-    await pool.execute(_RELEASE, [run_id for run_id, _ in held], [fence for _, fence in held])
+    await pool.execute(RELEASE, [run_id for run_id, _ in held], [fence for _, fence in held])
     reach("release.after")

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from stepwire.db.journal import STEP_ROWS, JournalStep, from_json, load, step_row, to_json
+from stepwire.db.entries import STEP_ROWS, JournalStep, as_recordset, from_json, step_row, to_json
+from stepwire.db.journal import load
 from stepwire.db.pool import Connection, Pool, for_a_client
 from stepwire.engine.events import RunRetried, data_of
 from stepwire.engine.fold import apply, renewable
@@ -42,7 +43,7 @@ _RENEW_STEPS = f"""
 UPDATE step_run SET status = u.status, attempt = u.attempt, position = u.position, handles = u.handles::json,
     input = u.input::json, output = u.output::json, error = u.error::json, waits_for = u.waits_for, due_at = u.due_at,
     started_at = u.started_at, completed_at = u.completed_at, earlier_attempts = u.earlier_attempts, map = u.map::json
-FROM {STEP_ROWS.format(parameter="$1")} WHERE step_run.run_id = u.run_id AND step_run.step_id = u.step_id
+FROM {STEP_ROWS.format(parameter="$1")} WHERE step_run.run_id = $2 AND step_run.step_id = u.step_id
 """  # noqa: S608 - the columns of a step's row
 
 _WAITING = "SELECT status, waits_for, attempt, input, due_at FROM step_run WHERE run_id = $1 AND step_id = $2"
@@ -147,7 +148,7 @@ async def take_up(connection: Connection, run_id: UUID, run: Locked, parent_atte
     rows = [
         step_row(run_id, JournalStep(path, kinds[path][0], state.step(path), kinds[path][1])) for path in event.step_ids
     ]
-    await connection.execute(_RENEW_STEPS, msgspec.json.encode(rows).decode())
+    await connection.execute(_RENEW_STEPS, as_recordset(rows), run_id)
     reach("retry.before")
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from rpds import HashTrieMap
 
+from stepwire.db.entries import EVENT_ROWS, RUN_ROWS, STEP_ROWS, Entry, from_json, rows_of
 from stepwire.db.pool import Connection, Pool
 from stepwire.engine.fold import counted
 from stepwire.engine.model import MapPlan, RunState, RunStatus, StepError, StepState
@@ -46,17 +47,10 @@ SELECT step_id, status, attempt, position, handles, input, output, error, waits_
 FROM step_run WHERE run_id = $1
 """
 
-# Rows go as one JSON text per table: arrays of columns cost the driver twice as much, and the worker is what is busy.
-STEP_ROWS = """
-json_to_recordset({parameter}::json) AS u(
-    run_id uuid, step_id text, step_type text, container text, status text, attempt int, position int, handles text,
-    input text, output text, error text, waits_for text, due_at timestamptz, started_at timestamptz,
-    completed_at timestamptz, earlier_attempts int, map text)
-"""
-
 # The run row is changed only where fence and seq are those that the driver knows: a driver that was overtaken, or a
-# repeat of a write whose answer was lost, changes nothing, and the joins keep its steps and events out as well.
-_APPEND = f"""
+# repeat of a write whose answer was lost, changes nothing, and the joins keep its steps and events out as well. For
+# the ids of $4, see `claims.py`.
+APPEND = f"""
 WITH written AS (
     UPDATE run SET
         seq = u.seq, status = u.status, output = u.output::json, error = u.error::json, started_at = u.started_at,
@@ -67,12 +61,10 @@ WITH written AS (
         lease_until = CASE WHEN u.is_released THEN NULL ELSE run.lease_until END,
         leased_by = CASE WHEN u.is_released THEN NULL ELSE run.leased_by END
     FROM (
-        SELECT * FROM json_to_recordset($1::json) AS u(
-            id uuid, fence int, known_seq int, seq int, status text, output text, error text, started_at timestamptz,
-            completed_at timestamptz, wake_at timestamptz, is_released bool, nudges int, is_quiet bool)
+        SELECT * FROM {RUN_ROWS.format(parameter="$1")}
         ORDER BY id
     ) AS u
-    WHERE run.id = u.id AND run.fence = u.fence AND run.seq = u.known_seq
+    WHERE run.id = ANY($4::uuid[]) AND run.id = u.id AND run.fence = u.fence AND run.seq = u.known_seq
         AND run.status IN ('queued', 'running', 'paused') AND (NOT u.is_quiet OR run.nudges = u.nudges)
     RETURNING run.id, run.nudges
 ), steps AS (
@@ -89,17 +81,16 @@ WITH written AS (
 ), events AS (
     INSERT INTO run_event (run_id, seq, event, step_id, data, at)
     SELECT run_id, seq, event, step_id, data::json, at
-    FROM json_to_recordset($3::json) AS u(run_id uuid, seq int, event text, step_id text, data text, at timestamptz)
-    JOIN written ON written.id = u.run_id
+    FROM {EVENT_ROWS.format(parameter="$3")} JOIN written ON written.id = u.run_id
 )
 SELECT id, nudges FROM written
 """  # noqa: S608 - the columns above
 
 # Of a write that is repeated because its answer was lost: nobody else writes with this fence.
-_WRITTEN = """
+WRITTEN = """
 SELECT run.id, run.nudges FROM run
 JOIN unnest($1::uuid[], $2::int[], $3::int[]) AS u(id, fence, seq)
-    ON run.id = u.id AND run.fence = u.fence AND run.seq = u.seq
+    ON run.id = ANY($1::uuid[]) AND run.id = u.id AND run.fence = u.fence AND run.seq = u.seq
 """
 
 _LOCK_RELATIVES = """
@@ -140,96 +131,6 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     request_hash: bytes | None = None
     is_limited: bool = False
-
-
-class JournalEvent(msgspec.Struct, frozen=True):
-    """An event as stored; ``data`` is JSON text."""
-
-    seq: int
-    event: str
-    step_id: str | None
-    data: str
-    at: datetime
-
-
-class JournalStep(msgspec.Struct, frozen=True):
-    """A step's new state; ``container`` is the path of the container that it runs in."""
-
-    step_id: str
-    step_type: str
-    state: StepState
-    container: str | None = None
-
-
-class StepRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A step's row as `STEP_ROWS` takes it; JSON columns as texts."""
-
-    run_id: UUID
-    step_id: str
-    step_type: str
-    status: str
-    attempt: int
-    earlier_attempts: int
-    handles: str | None
-    container: str | None = None
-    position: int | None = None
-    input: str | None = None
-    output: str | None = None
-    error: str | None = None
-    waits_for: str | None = None
-    due_at: datetime | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-    map: str | None = None
-
-
-class _RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    id: UUID
-    fence: int
-    known_seq: int
-    seq: int
-    status: str
-    is_released: bool
-    nudges: int
-    is_quiet: bool
-    output: str | None = None
-    error: str | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-    wake_at: datetime | None = None
-
-
-class _EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    run_id: UUID
-    seq: int
-    event: str
-    data: str
-    at: datetime
-    step_id: str | None = None
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What one driver writes at once: a run's new events, the steps they changed, and the run itself.
-
-    ``is_released`` gives the lease back, to be driven again at ``wake_at`` or, where that is None, when something
-    from outside sets it. ``nudges`` are those that the driver has looked at: with more of them the run is due again at
-    once, and with ``is_quiet`` nothing is written at all. ``cut_steps`` are those whose child runs are to be cancelled.
-    ``limited_workflow_id`` is that of a run that ends, where it may have held others.
-    """
-
-    run_id: UUID
-    fence: int
-    known_seq: int
-    state: RunState
-    events: Sequence[JournalEvent]
-    steps: Sequence[JournalStep]
-    is_released: bool = False
-    wake_at: datetime | None = None
-    nudges: int = 0
-    is_quiet: bool = False
-    parent_run_id: UUID | None = None
-    cut_steps: Sequence[str] = ()
-    limited_workflow_id: UUID | None = None
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -281,20 +182,20 @@ async def append(pool: Pool, entries: Sequence[Entry]) -> Written:
     A repeat changes nothing and says the same, even after the runs' lease was given back, as long as nobody has claimed
     them since.
     """
-    arguments = _append_arguments(entries)
+    arguments = [*rows_of(entries), [entry.run_id for entry in entries]]
     reach("journal.before")
     written = await _append(pool, entries, arguments)
     reach("journal.after")
     return written
 
 
-async def _append(pool: Pool, entries: Sequence[Entry], arguments: list[str]) -> Written:
+async def _append(pool: Pool, entries: Sequence[Entry], arguments: list[Any]) -> Written:
     if not any(entry.parent_run_id or entry.cut_steps for entry in entries):
-        records = await pool.fetch(_APPEND, *arguments)
+        records = await pool.fetch(APPEND, *arguments)
         return Written(await _with_earlier(pool, entries, records), [])
     async with pool.acquire() as connection, connection.transaction():
         await _lock_relatives(connection, entries)
-        records = await connection.fetch(_APPEND, *arguments)
+        records = await connection.fetch(APPEND, *arguments)
         nudges = await _with_earlier(connection, entries, records)
         nudged = await _tell_relatives(connection, [entry for entry in entries if entry.run_id in nudges])
         return Written(nudges, nudged)
@@ -311,7 +212,7 @@ async def _with_earlier(
         if entry.run_id not in nudges and entry.events
     ]
     if missing:
-        earlier = await connection.fetch(_WRITTEN, *_columns(missing, 3))
+        earlier = await connection.fetch(WRITTEN, *_columns(missing, 3))
         nudges |= {record["id"]: record["nudges"] for record in earlier}
     return nudges
 
@@ -332,26 +233,6 @@ async def _tell_relatives(connection: Connection, entries: Sequence[Entry]) -> l
     return [record["id"] for record in (*children, *nudged)]
 
 
-def _append_arguments(entries: Sequence[Entry]) -> list[str]:
-    runs = [_run_row(entry) for entry in entries]
-    steps = [step_row(entry.run_id, step) for entry in entries for step in entry.steps]
-    events = [
-        _EventRow(entry.run_id, event.seq, event.event, event.data, event.at, event.step_id)
-        for entry in entries
-        for event in entry.events
-    ]
-    return [msgspec.json.encode(rows).decode() for rows in (runs, steps, events)]
-
-
-def to_json(value: Any) -> str | None:
-    """JSON text for a column; None is SQL's null."""
-    return None if value is None else msgspec.json.encode(value).decode()
-
-
-def from_json(text: str | None) -> Any:
-    return None if text is None else msgspec.json.decode(text)
-
-
 def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
@@ -360,27 +241,6 @@ def _new_run_row(run: NewRun) -> tuple[Any, ...]:
     return (
         run.id, run.owner_id, run.workflow_id, run.workflow_version, run.trigger_type, run.trigger, run.input,
         run.idempotency_key, run.request_hash, run.queued,
-    )  # fmt: skip
-
-
-def _run_row(entry: Entry) -> _RunRow:
-    state = entry.state
-    return _RunRow(
-        id=entry.run_id, fence=entry.fence, known_seq=entry.known_seq, seq=entry.known_seq + len(entry.events),
-        status=state.status, output=to_json(state.output), error=to_json(state.error), started_at=state.started_at,
-        completed_at=state.completed_at, wake_at=entry.wake_at, is_released=entry.is_released, nudges=entry.nudges,
-        is_quiet=entry.is_quiet,
-    )  # fmt: skip
-
-
-def step_row(run_id: UUID, step: JournalStep) -> StepRow:
-    state = step.state
-    return StepRow(
-        run_id=run_id, step_id=step.step_id, step_type=step.step_type, container=step.container, status=state.status,
-        attempt=state.attempt, position=state.position, handles=to_json(state.handles), input=to_json(state.input),
-        output=to_json(state.output), error=to_json(state.error), waits_for=state.waits_for, due_at=state.due_at,
-        started_at=state.started_at, completed_at=state.completed_at, earlier_attempts=state.earlier_attempts,
-        map=to_json(state.map),
     )  # fmt: skip
 
 

@@ -15,8 +15,8 @@ import msgspec
 
 from stepwire.db.claims import ClaimedRun
 from stepwire.db.control import EndedChild, Outside
+from stepwire.db.entries import Entry, JournalEvent, JournalStep
 from stepwire.db.group_commit import Refused
-from stepwire.db.journal import Entry, JournalEvent, JournalStep
 from stepwire.definition.plan import Plan
 from stepwire.engine.commands import Execute
 from stepwire.engine.events import AnyEvent, StepCancelled, StepFailed, StepRetrying, data_of, step_id_of

@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from stepwire.db import claims, journal
 from stepwire.db.claims import ClaimedRun
 from stepwire.db.control import Outside, outside
+from stepwire.db.entries import Entry
 from stepwire.db.group_commit import GroupCommit
-from stepwire.db.journal import Entry
 from stepwire.db.limits import let_through, with_held_runs
 from stepwire.db.pool import Pool
 from stepwire.definition.plan import Plan
