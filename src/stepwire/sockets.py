@@ -14,8 +14,9 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from stepwire.api.live import TOO_SLOW
+
 log = logging.getLogger(__name__)
-TOO_SLOW = 4408
 LINGER_SECONDS = 5.0  # to read why, before the connection is reset
 GONE_SECONDS = 60  # without a sign from the other side's kernel
 

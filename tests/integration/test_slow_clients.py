@@ -179,8 +179,39 @@ async def test_streams_that_are_left_leave_no_subscription_and_no_task(server: A
         outcomes: list[Any] = await asyncio.gather(*watches, return_exceptions=True)
 
         assert {type(outcome) for outcome in outcomes} == {TimeoutError}
-        assert (feeds.run_ids, hub.channels) == (frozenset(), frozenset())
+        assert (feeds.ids, hub.channels) == (frozenset(), frozenset())
         assert asyncio.all_tasks() == before
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+
+
+async def test_a_run_whose_last_message_is_lost_is_found_however_often_others_are_in_doubt(
+    server: Api, services: dict[str, str]
+) -> None:
+    lost, noisy = (UUID(server.execute(chain(node("a")))["id"]) for _ in range(2))
+    async with (
+        open_database(services["DATABASE_URL"], timeout=10) as database,
+        open_redis(services["REDIS_URL"]) as redis,
+    ):
+        hub, is_noisy = LiveHub(redis), asyncio.Event()
+        feeds = Feeds(database.pool, hub, look_seconds=0.5)
+
+        async def doubt() -> None:
+            async with feeds.watch(noisy) as feed:
+                while True:
+                    feed.hear(None)
+                    is_noisy.set()
+                    await asyncio.sleep(0.05)
+
+        tasks = [asyncio.create_task(each) for each in (hub.listen(), feeds.run(), doubt())]
+        await is_noisy.wait()
+        async with feeds.watch(lost) as feed, asyncio.timeout(10):
+            feed.is_doubtful = False  # as where nothing but its last message was lost
+            while not feed.last:
+                await feed.changed(0.1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert feed.last == len(server.events(str(lost)))

@@ -39,7 +39,7 @@ from stepwire.engine.transition import advance
 from stepwire.errors import LeaseLost
 from stepwire.runtime.clock import jitter, now
 from stepwire.runtime.executor import CHILD_RUN, Executor, Prepared
-from stepwire.signals.live import Announcement, EventFrame, RunChange, channel, owner_channel
+from stepwire.signals.live import Announcement, RunChange, channel, event_frame, owner_channel
 
 log = logging.getLogger(__name__)
 HOLD = timedelta(seconds=2)  # a run that goes on so soon is kept: giving it back and claiming it costs more
@@ -326,5 +326,4 @@ def _encode(value: object) -> str:
 
 
 def _frame(run_id: UUID, event: JournalEvent) -> msgspec.Raw:
-    frame = EventFrame(event.seq, event.event, run_id, event.step_id, msgspec.Raw(event.data.encode()), event.at)
-    return msgspec.Raw(msgspec.json.encode(frame))
+    return msgspec.Raw(event_frame(run_id, event.seq, event.event, event.step_id, event.data, event.at))

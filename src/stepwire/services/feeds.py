@@ -6,8 +6,8 @@ of turn costs a read, and those who need the same events at the same time share 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -17,13 +17,12 @@ import msgspec
 from stepwire.db.pool import AWAY, Pool, is_away
 from stepwire.db.runs import events_after, sequences
 from stepwire.engine.model import FINISHED
-from stepwire.signals.live import Announcement, EventFrame, LiveHub, channel
+from stepwire.services.shared import LOOK_SECONDS, RETRY_SECONDS, SharedFeeds
+from stepwire.signals.live import Announcement, LiveHub, channel, event_frame
 
 log = logging.getLogger(__name__)
 TAIL_BYTES = 128 << 10  # of the latest events of a run, for those who are nearly up to date
 PAGE, PAGE_BYTES = 500, 64 << 10  # what is read at once for those who are not
-LOOK_SECONDS = 5.0  # how long a lost last message can go unnoticed
-RETRY_SECONDS = 0.5
 PATIENCE_SECONDS = 10.0  # with a database that is away
 _FINAL = {f"run.{status}" for status in FINISHED}
 _decode = msgspec.json.Decoder(Announcement).decode
@@ -43,7 +42,6 @@ class RunFeed:
     def __init__(self, pool: Pool, run_id: UUID, doubt: Callable[[], None]) -> None:
         self.run_id = run_id
         self.last = 0
-        self.watchers = 0
         self.is_doubtful = False
         self._pool = pool
         self._doubt = doubt
@@ -111,7 +109,12 @@ class RunFeed:
         )  # fmt: skip
         if not rows:
             self.last = seq  # what was announced is not there: the journal is right
-        return [Framed(row["seq"], _encode(self.run_id, row), row["event"] in _FINAL) for row in rows]
+        return [Framed(row["seq"], text_of(self.run_id, row), row["event"] in _FINAL) for row in rows]
+
+
+def text_of(run_id: UUID, row: Any) -> str:
+    """A row of the journal as its frame."""
+    return event_frame(run_id, row["seq"], row["event"], row["step_id"], row["data"], row["at"]).decode()
 
 
 async def read_again(read: Callable[[], Awaitable[list[Any]]]) -> list[Any]:
@@ -127,64 +130,20 @@ async def read_again(read: Callable[[], Awaitable[list[Any]]]) -> list[Any]:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-def _encode(run_id: UUID, row: Any) -> str:
-    data = msgspec.Raw(row["data"].encode())
-    return msgspec.json.encode(
-        EventFrame(row["seq"], row["event"], run_id, row["step_id"], data, row["at"])
-    ).decode()  # fmt: skip
-
-
-class Feeds:
+class Feeds(SharedFeeds[RunFeed]):
     """The process's feeds, one for each run that is watched."""
 
     def __init__(self, pool: Pool, hub: LiveHub, look_seconds: float = LOOK_SECONDS) -> None:
-        self._look_seconds = look_seconds
+        super().__init__(hub, look_seconds)
         self._pool = pool
-        self._hub = hub
-        self._feeds: dict[UUID, RunFeed] = {}
-        self._doubts = asyncio.Event()
 
-    @property
-    def run_ids(self) -> frozenset[UUID]:
-        """The runs that are watched."""
-        return frozenset(self._feeds)
+    def make(self, id_: UUID, doubt: Callable[[], None]) -> RunFeed:
+        return RunFeed(self._pool, id_, doubt)
 
-    @asynccontextmanager
-    async def watch(self, run_id: UUID) -> AsyncIterator[RunFeed]:
-        """The run's feed. What is announced from now on it hears; while Redis is away, the journal has to do."""
-        feed = self._feeds.get(run_id)
-        if feed is None:
-            feed = self._feeds[run_id] = RunFeed(self._pool, run_id, self._doubts.set)
-        feed.watchers += 1
-        try:
-            await self._hub.add(channel(run_id), feed.hear)
-            yield feed
-        finally:
-            feed.watchers -= 1
-            if feed.watchers == 0:
-                del self._feeds[run_id]
-                await self._hub.remove(channel(run_id))
+    def channel(self, id_: UUID) -> str:
+        return channel(id_)
 
-    async def run(self) -> None:
-        """Look into the journal for feeds that may have missed something, and every few seconds for all, until cancelled."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._look_seconds):
-                    await self._doubts.wait()
-            doubtful = [feed for feed in self._feeds.values() if feed.is_doubtful or not self._doubts.is_set()]
-            self._doubts.clear()
-            try:
-                await self._look(doubtful)
-            except Exception as error:
-                log.warning(
-                    "The runs that are watched cannot be looked at, trying again: %s",
-                    error,
-                    exc_info=not is_away(error),
-                )
-                await asyncio.sleep(RETRY_SECONDS)
-                self._doubts.set()
-
-    async def _look(self, feeds: Sequence[RunFeed]) -> None:
+    async def look(self, feeds: Sequence[RunFeed], *, widely: bool) -> None:
         """Each feed is in doubt until it is known how far its run is."""
         for feed in feeds:
             feed.is_doubtful = False

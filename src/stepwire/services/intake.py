@@ -10,7 +10,7 @@ from stepwire.db.journal import NewRun, accept
 from stepwire.db.limits import let_through
 from stepwire.db.pool import Pool
 from stepwire.engine.events import RunQueued
-from stepwire.signals.live import Announcer, EventFrame, RunChange
+from stepwire.signals.live import Announcer, RunChange, event_frame
 from stepwire.signals.wake import Waker
 
 
@@ -31,5 +31,5 @@ def open_intake(pool: Pool, waker: Waker, announcer: Announcer) -> GroupCommit[N
 
 
 def _queued(run: NewRun, at: datetime) -> RunChange:
-    frame = EventFrame(1, RunQueued.name, run.id, None, msgspec.Raw(run.queued.encode()), at)
-    return RunChange(run.id, run.workflow_id, 0, 1, [msgspec.Raw(msgspec.json.encode(frame))])
+    frame = event_frame(run.id, 1, RunQueued.name, None, run.queued, at)
+    return RunChange(run.id, run.workflow_id, 0, 1, [msgspec.Raw(frame)])

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
@@ -18,13 +18,14 @@ from uuid import UUID
 import msgspec
 
 from stepwire.db.overview import Moved, Span, moving_runs, named_runs, run_events
-from stepwire.db.pool import Pool, is_away
+from stepwire.db.pool import Pool
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.model import FINISHED, RunStatus
-from stepwire.services.feeds import LOOK_SECONDS, RETRY_SECONDS, Framed, read_again
+from stepwire.services.feeds import Framed, read_again, text_of
 from stepwire.services.paging import Paging
 from stepwire.services.runs import RunService
-from stepwire.signals.live import EventFrame, LiveHub, RunChange, owner_channel
+from stepwire.services.shared import LOOK_SECONDS, SharedFeeds
+from stepwire.signals.live import LiveHub, RunChange, owner_channel
 
 log = logging.getLogger(__name__)
 SHOWN = 100  # runs in the snapshot
@@ -132,15 +133,18 @@ class OwnerFeed:
     def __init__(self, pool: Pool, owner: UUID, doubt: Callable[[], None]) -> None:
         self.owner = owner
         self.watchers: set[Watcher] = set()
-        self.users = 0
-        self.is_doubtful = False
-        self.doubtful: set[UUID] = set()
+        self._has_missed = False  # something, nobody knows about which runs
+        self._doubtful: set[UUID] = set()
         self._pool = pool
         self._doubt = doubt
         self._known: dict[UUID, tuple[int, str]] = {}
         self._ended: deque[tuple[float, UUID]] = deque()
         self._looked_at = _EPOCH  # the database's time
         self._looking = asyncio.Lock()
+
+    @property
+    def is_doubtful(self) -> bool:
+        return self._has_missed or bool(self._doubtful)
 
     def hear(self, message: bytes | None) -> None:
         """Take in what the channel says; what does not follow on what is known has the journal looked at."""
@@ -150,7 +154,7 @@ class OwnerFeed:
             log.warning("What the channel of owner %s says cannot be read: %s", self.owner, error)
             change = None
         if change is None:
-            self.is_doubtful = True
+            self._has_missed = True
             self._doubt()
             return
         told, _ = self._known.get(change.run_id, (0, ""))
@@ -161,14 +165,14 @@ class OwnerFeed:
                 self._tell(change.run_id, change.workflow_id, frame.seq, frame.event, bytes(raw).decode())
             self._advance(change.run_id, change.last)
         else:
-            self.doubtful.add(change.run_id)
+            self._doubtful.add(change.run_id)
             self._doubt()
 
     async def look(self, *, widely: bool) -> None:
         """Read what was missed: about the runs in doubt or, ``widely``, about all that may have moved on."""
         async with self._looking:
-            doubtful, self.doubtful = self.doubtful, set()
-            widely, self.is_doubtful = widely or self.is_doubtful, False
+            doubtful, self._doubtful = self._doubtful, set()
+            widely, self._has_missed = widely or self._has_missed, False
             try:
                 if widely:
                     active = [run_id for run_id, (_, status) in self._known.items() if status not in FINISHED]
@@ -181,8 +185,8 @@ class OwnerFeed:
                     self._looked_at = moved[0].at if moved else datetime.now(UTC)
                     self._forget()
             except BaseException:
-                self.doubtful |= doubtful
-                self.is_doubtful |= widely
+                self._doubtful |= doubtful
+                self._has_missed |= widely
                 raise
 
     async def begin(self) -> None:
@@ -202,7 +206,7 @@ class OwnerFeed:
             spans = [self._span(run) for run in part.values()]
             for row in await read_again(partial(run_events, self._pool, spans)):
                 run = part[row["run_id"]]
-                self._tell(run.id, run.workflow_id, row["seq"], row["event"], encode(row))
+                self._tell(run.id, run.workflow_id, row["seq"], row["event"], text_of(row["run_id"], row))
             for run in part.values():
                 self._advance(run.id, run.seq, run.status)
 
@@ -240,23 +244,20 @@ class OwnerFeed:
                 del self._known[run_id]
 
 
-class Overviews:
+class Overviews(SharedFeeds[OwnerFeed]):
     """The process's owner feeds, one for each owner who watches a list."""
 
     def __init__(self, pool: Pool, hub: LiveHub, runs: RunService, look_seconds: float = LOOK_SECONDS) -> None:
-        self._look_seconds = look_seconds
+        super().__init__(hub, look_seconds)
         self._pool = pool
-        self._hub = hub
         self._runs = runs
-        self._feeds: dict[UUID, OwnerFeed] = {}
-        self._doubts = asyncio.Event()
 
     async def open(self, stack: AsyncExitStack, owner: UUID, wanted: Wanted) -> AsyncIterator[Framed]:
         """The newest runs, then what happens to the owner's runs, for as long as ``stack`` lasts.
 
         The iterator raises `TooSlow` when it is read much slower than runs go on.
         """
-        feed = await stack.enter_async_context(self._watch(owner))
+        feed = await stack.enter_async_context(self.watch(owner))
         watcher = Watcher(wanted)
         feed.watchers.add(watcher)
         stack.callback(feed.watchers.discard, watcher)
@@ -279,54 +280,19 @@ class Overviews:
             if spans := watcher.take_spans():
                 for row in await read_again(partial(run_events, self._pool, spans)):
                     if row["seq"] > shown.get(row["run_id"], 0):
-                        yield Framed(row["seq"], encode(row))
+                        yield Framed(row["seq"], text_of(row["run_id"], row))
             elif not watcher.queue:
                 await watcher.news.wait()
 
-    @asynccontextmanager
-    async def _watch(self, owner: UUID) -> AsyncIterator[OwnerFeed]:
-        feed = self._feeds.get(owner)
-        if feed is None:
-            feed = self._feeds[owner] = OwnerFeed(self._pool, owner, self._doubts.set)
-        feed.users += 1
-        try:
-            await self._hub.add(owner_channel(owner), feed.hear)
-            yield feed
-        finally:
-            feed.users -= 1
-            if feed.users == 0:
-                del self._feeds[owner]
-                await self._hub.remove(owner_channel(owner))
+    def make(self, id_: UUID, doubt: Callable[[], None]) -> OwnerFeed:
+        return OwnerFeed(self._pool, id_, doubt)
 
-    async def run(self) -> None:
-        """Look for feeds that may have missed something, and every few seconds for all, until cancelled."""
-        loop = asyncio.get_running_loop()
-        due_at = loop.time() + self._look_seconds
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(due_at):
-                    await self._doubts.wait()
-            self._doubts.clear()
-            if is_due := loop.time() >= due_at:
-                due_at = loop.time() + self._look_seconds
-            try:
-                for feed in [*self._feeds.values()]:
-                    if is_due or feed.is_doubtful or feed.doubtful:
-                        await feed.look(widely=is_due)
-            except Exception as error:
-                log.warning(
-                    "Lists that are watched cannot be looked after, trying again: %s",
-                    error,
-                    exc_info=not is_away(error),
-                )
-                await asyncio.sleep(RETRY_SECONDS)
-                self._doubts.set()
+    def channel(self, id_: UUID) -> str:
+        return owner_channel(id_)
 
-
-def encode(row: Any) -> str:
-    data = msgspec.Raw(row["data"].encode())
-    frame = EventFrame(row["seq"], row["event"], row["run_id"], row["step_id"], data, row["at"])
-    return msgspec.json.encode(frame).decode()
+    async def look(self, feeds: Sequence[OwnerFeed], *, widely: bool) -> None:
+        for feed in feeds:
+            await feed.look(widely=widely)
 
 
 def _summary(run: Any) -> RunSummary:

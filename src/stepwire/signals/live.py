@@ -37,6 +37,11 @@ class EventFrame(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
     at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
+def event_frame(run_id: UUID, seq: int, event: str, step_id: str | None, data: str, at: datetime) -> bytes:
+    """An event as watchers are sent it, from what a row of the journal holds; ``data`` is JSON text."""
+    return msgspec.json.encode(EventFrame(seq, event, run_id, step_id, msgspec.Raw(data.encode()), at))
+
+
 class Announcement(msgspec.Struct, frozen=True):
     """The events ``first`` … ``last`` of a run; ``frames`` are encoded and ready to send, or empty where too
     large. ``is_final`` where the last one ends the run.
