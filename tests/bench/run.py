@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -105,6 +107,20 @@ class Stack:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         named = [int(pid) for pid in children if b"stepwire" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
         return [self.process.pid, *named]
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Stack]:
+    """A stack in a new folder."""
+    with tempfile.TemporaryDirectory(prefix="stepwire-bench-") as folder:
+        Path(folder).chmod(0o755)
+        stack = Stack(Path(folder) / "home")
+        try:
+            stack.start()
+            await stack.ready()
+            yield stack
+        finally:
+            stack.stop()
 
 
 class Caller:
@@ -265,6 +281,11 @@ async def first_answer(stack: Stack, workflow_id: str) -> float:
     return time.perf_counter() - started
 
 
+def percentile(values: list[float], percent: float) -> float:
+    """Of sorted values."""
+    return values[min(int(len(values) * percent / 100), len(values) - 1)]
+
+
 class Figures:
     """What was measured, by name, in the order in which it was first measured; medians are what counts."""
 
@@ -297,7 +318,7 @@ async def measure(stack: Stack, figures: Figures, repeats: int) -> None:
         add("reference: commits/s, 16 connections", await reference(url, 16, 2))
         times = await sequential(stack, database, workflows["short"], 200)
         for percent in (50, 95, 99):
-            add(f"a. 5 pure steps, sequential, p{percent} ms", times[int(len(times) * percent / 100)])
+            add(f"a. 5 pure steps, sequential, p{percent} ms", percentile(times, percent))
         await load("b. 5 pure steps, 32 clients", "short", 3000)
         await load("c. 5 durable steps, 32 clients", "durable", 1000)
         times = await sequential(stack, database, workflows["chain100"], 20)
@@ -340,18 +361,11 @@ async def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("bench.json"))
     options = parser.parse_args()
     figures = Figures()
-    with tempfile.TemporaryDirectory(prefix="stepwire-bench-") as folder:
-        Path(folder).chmod(0o755)
-        stack = Stack(Path(folder) / "home")
-        try:
-            stack.start()
-            await stack.ready()
-            if options.soak:
-                await soak(stack, figures, options.soak)
-            else:
-                await measure(stack, figures, options.repeats)
-        finally:
-            stack.stop()
+    async with serving() as stack:
+        if options.soak:
+            await soak(stack, figures, options.soak)
+        else:
+            await measure(stack, figures, options.repeats)
     facts = {"cores": os.cpu_count(), "at": time.time(), "figures": figures.found}
     options.json.write_text(json.dumps(facts, indent=2) + "\n")
     figures.show()

@@ -9,19 +9,19 @@ import asyncio
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import httpx
-from run import Figures, Stack, pss_mib, reference
+from run import Figures, Stack, percentile, pss_mib, reference, serving
 from workloads import chain_of
 
 from stepwire.embedded.postgres import EmbeddedPostgres
 
 WATCHERS = Path(__file__).with_name("watchers.py")
 BEFORE_IT_BEGINS = 3.0  # seconds that a run waits for its watchers
-MOST_EVENTS = 302_000  # deliveries of one measurement, about
+DELIVERIES = 300_000  # of one measurement, about
+HALF_PACE = 12_500  # deliveries a second that are aimed at where their age is measured
 
 
 class Runs:
@@ -84,10 +84,6 @@ async def busy(stack: Stack, runs: Runs, sockets: int, steps: int, pause: float 
     return found
 
 
-def _percentile(ages: list[float], percent: float) -> float:
-    return ages[min(int(len(ages) * percent / 100), len(ages) - 1)] * 1000
-
-
 async def measure(stack: Stack, figures: Figures, repeats: int, idle_sockets: int) -> None:
     url, runs, add = EmbeddedPostgres(stack.home).url, Runs(stack), figures.add
     for _ in range(repeats):
@@ -96,15 +92,16 @@ async def measure(stack: Stack, figures: Figures, repeats: int, idle_sockets: in
         for name, value in (await idle(stack, runs, idle_sockets)).items():
             add(f"a. {name}", value)
         for sockets in (100, 1000):
-            found = await busy(stack, runs, sockets, MOST_EVENTS // 3 // sockets, None)
+            found = await busy(stack, runs, sockets, DELIVERIES // 3 // sockets, None)
             add(f"b. deliveries/s to {sockets:,} sockets of one run", found["deliveries"] / found["seconds"])
         for sockets in (100, 1000):
-            ages = (await busy(stack, runs, sockets, 50, 4 * sockets / 12_500))["ages"]
+            found = await busy(stack, runs, sockets, 50, 4 * sockets / HALF_PACE)
+            add(f"c. half pace to {sockets:,} sockets, deliveries/s", found["deliveries"] / found["seconds"])
             for percent in (50, 99):
-                add(f"c. 12,500 deliveries/s to {sockets:,} sockets, p{percent} ms", _percentile(ages, percent))
+                add(f"c. half pace to {sockets:,} sockets, p{percent} ms", percentile(found["ages"], percent) * 1000)
         ages = (await busy(stack, runs, 1, 50, 0.1))["ages"]
         for percent in (50, 99):
-            add(f"d. one socket, p{percent} ms", _percentile(ages, percent))
+            add(f"d. one socket, p{percent} ms", percentile(ages, percent) * 1000)
 
 
 async def main() -> None:
@@ -113,15 +110,8 @@ async def main() -> None:
     parser.add_argument("--sockets", type=int, default=5000, help="idle ones")
     options = parser.parse_args()
     figures = Figures()
-    with tempfile.TemporaryDirectory(prefix="stepwire-bench-") as folder:
-        Path(folder).chmod(0o755)
-        stack = Stack(Path(folder) / "home")
-        try:
-            stack.start()
-            await stack.ready()
-            await measure(stack, figures, options.repeats, options.sockets)
-        finally:
-            stack.stop()
+    async with serving() as stack:
+        await measure(stack, figures, options.repeats, options.sockets)
     figures.show()
 
 

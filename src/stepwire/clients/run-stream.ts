@@ -30,7 +30,7 @@ export interface Watching {
 }
 
 const FINISHED = "finished", UNAUTHENTICATED = 4401, REFUSED = [4400, 4403, 4404, 4409];
-const PING_MS = 20_000, SILENCE_MS = 30_000, LONGEST_WAIT_MS = 15_000, TIMER_MS = 2 ** 31 - 1;
+const PING_MS = 10_000, SILENCE_MS = 30_000, LONGEST_WAIT_MS = 15_000, TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Watch until the run has ended, you abort, or the server refuses.
@@ -85,7 +85,7 @@ async function connect(
   const alive = setInterval(() => {
     if (Date.now() - heard > SILENCE_MS) end(0);
     else if (socket.readyState === WebSocket.OPEN) socket.send('{"type":"ping"}');
-  }, PING_MS / 2);
+  }, PING_MS);
   let end: (code: number, reason?: string) => void = () => undefined;
   const ended = new Promise<{ code: number; reason: string }>((resolve) => {
     end = (code, reason = "") => { resolve({ code, reason }); };

@@ -85,7 +85,7 @@ class Answered(Fact, frozen=True, kw_only=True):
 
 
 class ChildEnded(Fact, frozen=True, kw_only=True):
-    """The run that the step waits for has ended."""
+    """The run that the step waits for has ended: as its row says while the step waits, so this is never an old report."""
 
     step_id: str
     run_id: str
