@@ -97,6 +97,13 @@ class Fleet:
         finally:
             await database.close()
 
+    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        database = await asyncpg.connect(self.url)
+        try:
+            return await database.fetch(statement, *arguments)
+        finally:
+            await database.close()
+
     def kill(self) -> None:
         """Leave nothing behind, whatever became of the test."""
         for process in self.processes.values():

@@ -19,6 +19,7 @@ from stepwire.api.start import provide_start
 from stepwire.auth.tokens import Session, TokenVerifier
 from stepwire.db.session import open_database
 from stepwire.errors import Misconfigured
+from stepwire.runtime.canceller import Canceller
 from stepwire.services.control import RunControl
 from stepwire.services.feeds import Feeds
 from stepwire.services.health import HealthService
@@ -84,6 +85,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
             }.items()
         }
         stack.push_async_callback(_cancel, tasks.values())
+        canceller = Canceller(database.pool, redis, waker, registry, lease_seconds=settings.lease_seconds)
         yield Services(
             workflows=WorkflowService(database, registry, settings.max_definition_bytes),
             runs=runs,
@@ -91,6 +93,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
                 database,
                 runs,
                 feeds,
+                canceller.cancel,
                 waker.wake,
                 partial(announce_nudges, redis),
                 announcer,

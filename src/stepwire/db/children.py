@@ -20,6 +20,7 @@ ORDER BY created_at DESC, id DESC LIMIT 1
 
 _WORKFLOW = "SELECT version, status, input_schema, concurrency_limit FROM workflow WHERE id = $1 AND owner_id = $2"
 
+# The parent is locked until the child is there: whoever cancels it sees all of its children afterwards.
 _START = """
 WITH started AS (
     INSERT INTO run (id, owner_id, workflow_id, workflow_version, status, trigger_type, input, seq, wake_at, is_held,
@@ -27,12 +28,20 @@ WITH started AS (
     SELECT $1, $2, $3, $4, 'queued', 'workflow', $5, 1, CASE WHEN workflow.concurrency_limit IS NULL THEN now() END,
            CASE WHEN workflow.concurrency_limit IS NOT NULL THEN true END, workflow.priority, parent.id, $7, $8, $9,
            parent.root_run_id, parent.depth + 1
-    FROM run parent JOIN workflow ON workflow.id = $3 WHERE parent.id = $6 AND parent.status IN ('running', 'paused')
+    FROM run parent JOIN workflow ON workflow.id = $3
+    WHERE parent.id = $6 AND parent.status IN ('running', 'paused') AND parent.cancel_requested_at IS NULL
+    FOR SHARE OF parent
     ON CONFLICT (parent_run_id, parent_step_id, parent_attempt) WHERE parent_run_id IS NOT NULL DO NOTHING
     RETURNING id, created_at
 )
 INSERT INTO run_event (run_id, seq, event, data, at)
 SELECT id, 1, 'run.queued', $10, created_at FROM started RETURNING run_id
+"""
+
+
+_LOCK_PARENT = """
+SELECT id, status IN ('running', 'paused') AND cancel_requested_at IS NULL AS goes_on FROM run
+WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 
 
@@ -86,7 +95,7 @@ async def child_workflow(pool: Pool, owner: UUID, workflow_id: UUID) -> ChildWor
 
 
 async def start_child(pool: Pool, child: NewChild) -> bool:
-    """Store a child run; False where there is one for this attempt already, or its parent has ended."""
+    """Store a child run; False where there is one for this attempt already, or its parent has ended or is to."""
     reach("child.before")
     started = await pool.fetchval(
         _START, child.id, child.owner_id, child.workflow_id, child.workflow_version, child.input, child.parent_run_id,
@@ -98,9 +107,14 @@ async def start_child(pool: Pool, child: NewChild) -> bool:
     return started is not None
 
 
-async def take_child_up(pool: Pool, owner: UUID, run_id: UUID, parent_attempt: int) -> None:
-    """Take a failed child run up again for another attempt of its parent's step; nothing where that is done."""
+async def take_child_up(pool: Pool, owner: UUID, run_id: UUID, parent_run_id: UUID, parent_attempt: int) -> None:
+    """Take a failed child run up again for another attempt of its parent's step; nothing where that is done, or the
+    parent has ended or is to.
+    """
     async with pool.acquire() as connection, connection.transaction():
+        locked = await connection.fetch(_LOCK_PARENT, [run_id, parent_run_id])
+        if not all(record["goes_on"] for record in locked if record["id"] == parent_run_id):
+            return
         run = await lock(connection, owner, run_id)
         if run is not None and run.status == "failed":
             await take_up(connection, run_id, run, parent_attempt)

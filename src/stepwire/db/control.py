@@ -1,5 +1,5 @@
-"""What is ordered about a run from outside: cancel, answer, take up again. Each order locks the run's row, so that two
-of them, or one and a driver, never mix.
+"""What is ordered about a run from outside: answer, take up again (for the third, see `cancellation.py`). Each order
+locks the run's row, so that two of them, or one and a driver, never mix.
 """
 
 from collections.abc import Sequence
@@ -11,16 +11,10 @@ import msgspec
 
 from stepwire.db.entries import STEP_ROWS, JournalStep, as_recordset, from_json, step_row, to_json
 from stepwire.db.journal import load
-from stepwire.db.pool import Connection, Pool, for_a_client
+from stepwire.db.pool import Connection, Pool
 from stepwire.engine.events import RunRetried, data_of
 from stepwire.engine.fold import apply, renewable
 from stepwire.points import reach
-
-_CANCEL = """
-UPDATE run SET cancel_requested_at = coalesce(cancel_requested_at, now()), nudges = nudges + 1, wake_at = now()
-WHERE id = $1 AND owner_id = $2 AND status IN ('queued', 'running', 'paused')
-RETURNING id
-"""
 
 _LOCK = """
 SELECT workflow_id, status, seq, started_at, now() AS at, is_held IS NOT NULL AS is_limited FROM run
@@ -114,15 +108,6 @@ class Outside(msgspec.Struct, frozen=True):
     is_cancel_requested: bool
     answers: list[Answer]
     children: list[EndedChild]
-
-
-async def request_cancel(pool: Pool, owner: UUID, run_id: UUID) -> bool:
-    """Have a run cancelled by its driver, or by whoever claims it next; False where it is over, or not the owner's."""
-    reach("cancel.before")
-    with for_a_client():
-        is_new = await pool.fetchval(_CANCEL, run_id, owner) is not None
-    reach("cancel.after")
-    return is_new
 
 
 async def lock(connection: Connection, owner: UUID, run_id: UUID) -> Locked | None:

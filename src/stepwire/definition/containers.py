@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from stepwire.definition.graph import Definition, Edge, Node
+from stepwire.definition.graph import Definition, Edge, Node, parse
 from stepwire.definition.plan import Catalog, Plan, Step
+from stepwire.definition.templates import Compiled
 from stepwire.errors import Issue
 
 MAX_NESTING = 8
@@ -89,3 +91,17 @@ def plan_of(steps: list[Step], containers: Mapping[str, str | None], within: str
         return replace(step, inner=build(step.id)) if step.id in inner else step
 
     return build(within)
+
+
+def outline(raw: dict[str, Any], catalog: Catalog) -> Plan:
+    """Which steps a published definition has, and where: enough to end its runs, and much cheaper than the whole plan.
+
+    Where a step's type is not installed here, nobody knows what it contains, and the plan is empty.
+    """
+    definition = parse(raw)
+    nodes = {node.id: (node.step_type or "", catalog.get(node.step_type or "")) for node in definition.steps}
+    steps = [Step(step_id, name, spec.kind, _NOTHING) for step_id, (name, spec) in nodes.items() if spec is not None]
+    return plan_of(steps, Containers(definition, catalog).of) if len(steps) == len(nodes) else Plan(steps={})
+
+
+_NOTHING = Compiled(None, is_static=True)

@@ -48,7 +48,7 @@ class Children:
         if known is not None and (known.parent_attempt == attempt or known.status not in ("failed", "cancelled")):
             return known.id
         if known is not None and known.status == "failed":
-            await take_child_up(self._pool, parent.owner_id, known.id, attempt)
+            await take_child_up(self._pool, parent.owner_id, known.id, parent.id, attempt)
             await self._waker.wake()
             return known.id
         child = await self._new(parent, step_id, attempt, workflow_id, value, wait)

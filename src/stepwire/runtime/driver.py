@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeGuard
+from typing import Protocol, TypeGuard
 from uuid import UUID
 
 import msgspec
@@ -38,7 +38,7 @@ from stepwire.engine.places import item_of, locate, scope_of
 from stepwire.engine.transition import advance
 from stepwire.errors import LeaseLost
 from stepwire.runtime.clock import jitter, now
-from stepwire.runtime.executor import CHILD_RUN, Executor, Prepared
+from stepwire.runtime.executor import CHILD_RUN, Prepared
 from stepwire.signals.live import Announcement, RunChange, channel, event_frame, owner_channel
 
 log = logging.getLogger(__name__)
@@ -50,21 +50,32 @@ Announce = Callable[[str, Announcement | RunChange], None]
 Hold = Callable[[ClaimedRun], Awaitable[None]]
 Waits = Callable[[int], None]
 LookOutside = Callable[[UUID, Sequence[str], Sequence[str]], Awaitable[Outside]]
+CancelChildren = Callable[[UUID], Awaitable[bool]]
+
+
+class Attempts(Protocol):
+    """What begins attempts and carries them out; `Executor` has them."""
+
+    def begin(
+        self, run: ClaimedRun, plan: Plan, state: RunState, step_id: str, attempt: int
+    ) -> list[AnyFact] | Prepared: ...
+    async def execute(self, run: ClaimedRun, prepared: Prepared) -> AnyFact: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
     """What drivers work with. ``append`` says None where the lease is lost, else the run's nudges; ``hold`` returns while
     the run is this worker's, and raises LeaseLost else; ``waits`` hears 1 when a run begins to wait for a report, and -1
-    when it goes on.
+    when it goes on; ``cancel_children`` says whether there are child runs left that have not ended.
     """
 
-    executor: Executor
+    executor: Attempts
     append: Append
     hold: Hold
     announce: Announce
     waits: Waits
     look_outside: LookOutside
+    cancel_children: CancelChildren
     longest_run: timedelta
     max_context_bytes: int
 
@@ -82,6 +93,7 @@ class Driver:
         self._hands = hands
         self._nudges = run.nudges
         self._is_nudged = False
+        self._is_ending = False  # it ends when its child runs have
         self._inbox: asyncio.Queue[AnyFact | None] = asyncio.Queue()  # None: look outside
         self._in_flight: dict[str, asyncio.Task[None]] = {}
 
@@ -92,6 +104,8 @@ class Driver:
             return None
         if self._is_nudged:
             return now()
+        if self._is_ending:
+            return None
         return min(self.state.next_due_at() or self.expires_at, self.expires_at)
 
     def nudge(self) -> None:
@@ -150,6 +164,8 @@ class Driver:
 
     async def _take(self, facts: Sequence[AnyFact]) -> bool:
         """Take facts in, journal what follows, begin the effects that it orders; True when the run rests."""
+        if any(isinstance(fact, CancelRequested) for fact in facts) and await self._ends_later():
+            return True
         before = self.state
         events, effects = await self._settle(facts)
         rests = self._rests(effects)
@@ -169,6 +185,17 @@ class Driver:
         for effect in effects:
             self._begin(effect)
         return False
+
+    async def _ends_later(self) -> bool:
+        """Stop what is in flight here and in child runs. Where some of those have not ended, give the run back: the last
+        one's end nudges it. So whoever reads that a run is cancelled can rely on it for all the runs that it waited for.
+        """
+        self._cut_attempts()
+        if not await self._hands.cancel_children(self.run.id):
+            return False
+        self._is_ending = True
+        await self._journal(self.state, [], rests=True)
+        return True
 
     async def _settle(self, facts: Sequence[AnyFact]) -> tuple[list[AnyEvent], list[Prepared]]:
         """Follow facts and the inline steps that they lead to, until only effects and waits are left."""

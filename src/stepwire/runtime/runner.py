@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from redis.asyncio import Redis
 
 from stepwire.db import claims, journal
+from stepwire.db.cancellation import cancel_children
 from stepwire.db.claims import ClaimedRun
 from stepwire.db.control import Outside, outside
 from stepwire.db.entries import Entry
@@ -80,6 +81,7 @@ class Runner:
             announce=self._tell,
             waits=self._waits,
             look_outside=self._look_outside,
+            cancel_children=self._cancel_children,
             longest_run=timedelta(seconds=longest_run_seconds),
             max_context_bytes=max_context_bytes,
         )
@@ -228,6 +230,12 @@ class Runner:
 
     async def _look_outside(self, run_id: UUID, asking: Sequence[str], awaiting: Sequence[str]) -> Outside:
         return await patiently(partial(outside, self._pool, run_id, asking, awaiting))
+
+    async def _cancel_children(self, run_id: UUID) -> bool:
+        are_left, untold = await patiently(partial(cancel_children, self._pool, run_id))
+        if untold:
+            self._nudge_soon(untold)
+        return are_left
 
     async def _hold(self, run: ClaimedRun) -> None:
         """Return while a run is ours by the clock, or is made so again: a worker that was stopped, or cut off from the

@@ -44,6 +44,7 @@ class RunControl:
         database: Database,
         runs: RunService,
         feeds: Feeds,
+        cancel: Callable[[UUID, UUID], Awaitable[bool]],
         wake: Callable[[], Awaitable[None]],
         announce_nudge: Callable[[Sequence[UUID]], Awaitable[None]],
         announcer: Announcer,
@@ -52,20 +53,20 @@ class RunControl:
         self._database = database
         self._runs = runs
         self._feeds = feeds
+        self._cancel = cancel
         self._wake = wake
         self._announce_nudge = announce_nudge
         self._announcer = announcer
         self._max_input_bytes = max_input_bytes
 
     async def cancel(self, owner: UUID, run_id: UUID) -> Ordered:
-        """Have a run cancelled: what it has in flight is stopped, not awaited. Of a cancelled one, nothing.
+        """Have a run cancelled: one that nobody drives has ended when this returns; of another, what is in flight is
+        stopped, not awaited. Of a cancelled one, nothing.
 
         Raises:
             RunNotFound, RunFinished.
         """
-        is_new = await control.request_cancel(self._database.pool, owner, run_id)
-        if is_new:
-            await asyncio.gather(self._announce_nudge([run_id]), self._wake())
+        is_new = await self._cancel(owner, run_id)
         run, steps = await self._runs.get(owner, run_id)
         if not is_new and run.status not in FINISHED:  # it had failed, and was taken up again since
             return await self.cancel(owner, run_id)
