@@ -96,7 +96,9 @@ async def claim_cancelled(pool: Pool, run_ids: Sequence[UUID], by: str, lease: t
     return await _claim(pool, run_ids, by, lease)
 
 
-async def _claim(connection: Pool | Connection, run_ids: Sequence[UUID], by: str, lease: timedelta) -> list[ClaimedRun]:
+async def _claim(
+    connection: "Pool | Connection", run_ids: Sequence[UUID], by: str, lease: timedelta
+) -> list[ClaimedRun]:
     records = await connection.fetch(_CLAIM, run_ids, by, lease, AT_ONCE)
     return [
         ClaimedRun(**{**record, "trigger": from_json(record["trigger"]), "input": from_json(record["input"])})
