@@ -23,6 +23,7 @@ from uuid import UUID
 import asyncpg
 import durable_step
 import httpx
+from cancels import cancels
 from workloads import WORKLOADS
 
 from stepwire.auth.tokens import mint
@@ -60,6 +61,7 @@ class Stack:
         self.environment = {name: value for name, value in os.environ.items() if name not in _OTHERS} | {
             "STEPWIRE_HOME": str(home),
             "STEPWIRE_PORT": str(self.port),
+            "STEPWIRE_HTTP_ALLOW": "127.0.0.1",
             "PYTHONPATH": str(packages),
         }
 
@@ -327,6 +329,9 @@ async def measure(stack: Stack, figures: Figures, repeats: int) -> None:
             "e. 100 branches joined, ms",
             statistics.median(await sequential(stack, database, workflows["fanout100"], 20)),
         )
+        times = await cancels(f"http://127.0.0.1:{stack.port}", stack.token, 100)
+        for percent in (50, 99):
+            add(f"j. cancel, from the request to the call being cut, p{percent} ms", percentile(times, percent))
         other = stack.second_worker()
         await asyncio.sleep(2)
         add("f. as b, with two workers, runs/s", await throughput(stack, database, workflows["short"], 32, 3000))

@@ -164,7 +164,10 @@ class RunController(Controller):
         responses=made_before(RunResponse, "Cancelled before") | problems(404, 409),
     )
     async def cancel_run(self, run_id: UUID, control: RunControl, owner: UUID) -> Response[RunResponse]:
-        """Cancel a queued, running or paused run; steps in flight are stopped, not awaited."""
+        """Cancel a queued, running or paused run; steps in flight are stopped, not awaited.
+
+        What was accepted ends as `cancelled`, even where the run is about to be over. Runs that it waits for end first.
+        """
         return await _ordered(control, await control.cancel(owner, run_id), None)
 
     @post(

@@ -48,8 +48,8 @@ FROM step_run WHERE run_id = $1
 """
 
 # The run row is changed only where fence and seq are those that the driver knows: a driver that was overtaken, or a
-# repeat of a write whose answer was lost, changes nothing, and the joins keep its steps and events out as well. For
-# the ids of $4, see `claims.py`.
+# repeat of a write whose answer was lost, changes nothing, and the joins keep its steps and events out as well. What is
+# to be cancelled ends in no other way. For the ids of $4, see `claims.py`.
 APPEND = f"""
 WITH written AS (
     UPDATE run SET
@@ -66,6 +66,7 @@ WITH written AS (
     ) AS u
     WHERE run.id = ANY($4::uuid[]) AND run.id = u.id AND run.fence = u.fence AND run.seq = u.known_seq
         AND run.status IN ('queued', 'running', 'paused') AND (NOT u.is_quiet OR run.nudges = u.nudges)
+        AND (run.cancel_requested_at IS NULL OR u.status NOT IN ('completed', 'failed'))
     RETURNING run.id, run.nudges
 ), steps AS (
     INSERT INTO step_run (run_id, step_id, step_type, container, status, attempt, position, handles, input, output, error,

@@ -259,7 +259,9 @@ class Driver:
         )
         nudges = await self._hands.append(entry)
         if nudges is None:
-            raise LeaseLost(f"Run {self.run.id} is driven by another worker, has ended, or was nudged.")
+            raise LeaseLost(
+                f"Run {self.run.id} is driven by another worker, has ended, was nudged, or is to be cancelled."
+            )
         self.seq += len(stored)
         if nudges != self._nudges:
             self._is_nudged = True

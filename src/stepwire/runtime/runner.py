@@ -204,8 +204,9 @@ class Runner:
             await self._drive_until_it_rests(run)
         except LeaseLost as error:
             log.warning("%s", error)
-            # Ours still, where it was only nudged.
+            # Ours still, where something has happened to it outside; then it is looked at again.
             await patiently(partial(claims.release, self._pool, [(run.id, run.fence)]))
+            self._is_hungry = True
         except asyncio.CancelledError:
             raise
         except Exception:
