@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import node
 import pytest
@@ -23,7 +24,7 @@ from factories import node as step
 from proxy import Proxy
 from stack import PATIENCE_SECONDS, Api, Process, free_port, until
 
-STEPS = 60
+STEPS, RUNS = 60, 40
 Frames = list[dict[str, Any]]
 
 
@@ -64,10 +65,10 @@ def slowly(server: Api) -> str:
     return str(server.start(server.publish(chain(*steps)))["id"])
 
 
-async def trouble(mortal: Mortal, redis: Redis, server: Api, run_id: str) -> int:
-    """Until the run is over: cut, delay and kill, and have Valkey forget; gives how many connections were cut."""
+async def trouble(mortal: Mortal, redis: Redis, is_over: Callable[[], bool]) -> int:
+    """Until it is over: cut, delay and kill, and have Valkey forget; gives how many connections were cut."""
     cut = 0
-    while server.run(run_id)["status"] in ("queued", "running"):
+    while not is_over():
         for number in range(6):
             mortal.proxy.seconds = 0.02 * (number % 3)
             await asyncio.sleep(0.15)
@@ -80,7 +81,7 @@ async def trouble(mortal: Mortal, redis: Redis, server: Api, run_id: str) -> int
     return cut
 
 
-async def in_node(place: dict[str, str]) -> dict[str, Frames]:
+async def in_node(place: dict[str, Any]) -> dict[str, Any]:
     bundle = node.HERE / "build" / "followers.mjs"
     node.run("esbuild", "page/node.ts", "--bundle", "--platform=node", "--format=esm", f"--outfile={bundle}")
     path = os.pathsep.join([*map(str, node.PROGRAMS), os.environ["PATH"]])
@@ -129,7 +130,7 @@ async def test_every_client_gets_every_event_once_and_in_order_whatever_happens(
             page.evaluate("place => journeys.follow(place)", place),
             in_node(place),
             in_python(place),
-            trouble(mortal, redis, server, run_id),
+            trouble(mortal, redis, lambda: server.run(run_id)["status"] == "completed"),
         )
 
     wanted = [event["seq"] for event in server.events(run_id)]
@@ -139,3 +140,79 @@ async def test_every_client_gets_every_event_once_and_in_order_whatever_happens(
     for name, frames in [item for each in followed for item in each.items()]:
         assert [frame["seq"] for frame in frames] == wanted, name
         assert [{**events[frame["seq"]], "type": "event"} for frame in frames] == frames, name
+
+
+async def begin_runs(own: Api) -> None:
+    """So many runs, one after another, of which some are cancelled."""
+    workflow_id = own.publish(chain(step("a", "core.delay", {"duration": 0.6}), step("b")))
+    for number in range(RUNS):
+        run_id = own.start(workflow_id)["id"]
+        await asyncio.sleep(0.1)
+        if number % 5 == 0:
+            own.http.post(f"/api/v1/runs/{run_id}/cancel")
+
+
+async def kept_in_python(place: dict[str, Any]) -> dict[str, list[Frames]]:
+    """As the other clients keep their list, with the `websockets` library."""
+    connections: list[Frames] = []
+    while True:
+        url = f"{place['api'].replace('http', 'ws')}/ws/runs"
+        headers = {"Authorization": f"Bearer {place['token']}"}
+        try:
+            async with connect(url, additional_headers=headers, proxy=None) as socket:
+                async for text in socket:
+                    frame = json.loads(text)
+                    if frame["type"] == "snapshot":
+                        connections.append([])
+                    connections[-1].append(frame)
+                    statuses = listed(connections[-1]).values()
+                    if len(statuses) == place["count"] and {*statuses} <= {"completed", "cancelled"}:
+                        return {"websockets": connections}
+        except (OSError, EOFError, WebSocketException):
+            await asyncio.sleep(0.05)
+
+
+def listed(frames: Frames) -> dict[str, str]:
+    """Each run's status, by a connection's frames."""
+    snapshot, *events = frames
+    shown = {run["run_id"]: run["run_status"] for run in snapshot["runs"]}
+    return shown | {event["run_id"]: event["event"].removeprefix("run.") for event in events}
+
+
+async def test_every_list_of_runs_tells_all_that_becomes_of_each_whatever_happens(
+    page: Page, server: Api, mortal: Mortal, services: dict[str, str]
+) -> None:
+    await page.goto(EDITOR)
+    owner = uuid4()
+    own = Api(server.url, server.secret)
+    own.http.close()
+    own.http = own.client(owner)
+    place = {"api": mortal.url, "token": server.token(owner), "count": RUNS}
+
+    def is_over() -> bool:
+        runs = own.http.get("/api/v1/runs", params={"per_page": RUNS}).json()["items"]
+        return len(runs) == RUNS and all(run["status"] in ("completed", "cancelled") for run in runs)
+
+    async with Redis.from_url(services["REDIS_URL"]) as redis, asyncio.timeout(2 * PATIENCE_SECONDS):
+        *kept, cut, _ = await asyncio.gather(
+            page.evaluate("place => journeys.keepList(place)", place),
+            in_node(place),
+            kept_in_python(place),
+            trouble(mortal, redis, is_over),
+            begin_runs(own),
+        )
+
+    runs = {run["id"]: run["status"] for run in own.http.get("/api/v1/runs", params={"per_page": RUNS}).json()["items"]}
+    told = {run_id: [each for each in own.events(run_id) if each["step_id"] is None] for run_id in runs}
+    own.http.close()
+    assert cut > 10, "there was something to survive"
+    assert {*runs.values()} == {"completed", "cancelled"}
+    for name, connections in [item for each in kept for item in each.items()]:
+        assert listed(connections[-1]) == runs, name
+        assert len(connections) > 3, name
+        for snapshot, *events in connections:
+            known = {run["run_id"]: run["seq"] for run in snapshot["runs"]}
+            for run_id in runs:
+                later = [{"type": "event", **each} for each in told[run_id] if each["seq"] > known.get(run_id, 0)]
+                seen = [event for event in events if event["run_id"] == run_id]
+                assert seen == later[: len(seen)], (name, "each once and in order, from the snapshot on")

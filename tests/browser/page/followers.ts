@@ -15,7 +15,7 @@ export interface Followed extends Place {
 type Follower = (followed: Followed) => Promise<Frame[]>;
 
 /** What the libraries have in common with the browser's own socket. */
-interface Socket {
+export interface Socket {
   onmessage: ((message: MessageEvent<unknown>) => void) | null;
   onclose: ((closed: never) => void) | null;
   close: () => void;
@@ -62,7 +62,7 @@ const byEventSource: Follower = ({ api, token, run }) =>
     };
   });
 
-const quick = { minReconnectionDelay: 50, maxReconnectionDelay: 500, connectionTimeout: 5000 };
+export const quick = { minReconnectionDelay: 50, maxReconnectionDelay: 500, connectionTimeout: 5000 };
 const followers: Record<string, Follower> = {
   module: byModule,
   "reconnecting-websocket": bySocket((url, protocols) => new ReconnectingWebSocket(url, protocols, { ...quick, WebSocket })),

@@ -1,10 +1,13 @@
-// The same clients in Node: told what to follow as JSON, it says what they were given.
+// The same clients in Node: told as JSON what to follow, they say what they were given.
 import { follow } from "./followers";
+import { keepList } from "./lists";
 import { parsed } from "./socket";
 
 declare const process: { argv: string[]; stdout: { write: (text: string) => void } };
 
-const { api, token, run } = parsed(process.argv[2]);
+const { api, token, run, count } = parsed(process.argv[2]);
+const place = { api: String(api), token: String(token) };
 const awake = setInterval(() => undefined, 1000); // the event source's wait for its next connection does not keep Node
-process.stdout.write(JSON.stringify(await follow({ api: String(api), token: String(token), run: String(run) })));
+const found = typeof run === "string" ? await follow({ ...place, run }) : await keepList({ ...place, count: Number(count) });
+process.stdout.write(JSON.stringify(found));
 clearInterval(awake);
