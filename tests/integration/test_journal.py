@@ -11,13 +11,13 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from stepwire.db import claims, journal
+from stepwire.db.cancellation import request_cancel
 from stepwire.db.claims import ClaimedRun
-from stepwire.db.control import request_cancel
 from stepwire.db.entries import Entry, JournalEvent, JournalStep
 from stepwire.db.journal import NewRun
 from stepwire.db.migrate import migrate
 from stepwire.db.pool import Pool, open_pool
-from stepwire.engine.model import RunState, StepState
+from stepwire.engine.model import RunState, RunStatus, StepState
 
 OWNER = UUID(int=77)
 LEASE = timedelta(seconds=30)
@@ -194,7 +194,7 @@ async def test_a_released_run_is_due_when_it_says(pool: Pool, workflow_id: UUID)
 async def test_a_nudge_is_seen_at_the_next_write(pool: Pool, workflow_id: UUID) -> None:
     await journal.accept(pool, [new_run(workflow_id)])
     (run,) = await claim(pool)
-    await request_cancel(pool, OWNER, run.id)
+    await request_cancel(pool, OWNER, run.id, "api", LEASE)
 
     assert await append(pool, entry(run)) == {run.id: 1}
 
@@ -202,7 +202,7 @@ async def test_a_nudge_is_seen_at_the_next_write(pool: Pool, workflow_id: UUID) 
 async def test_a_run_that_was_nudged_before_it_came_to_rest_is_due_again_at_once(pool: Pool, workflow_id: UUID) -> None:
     await journal.accept(pool, [new_run(workflow_id)])
     (run,) = await claim(pool)
-    await request_cancel(pool, OWNER, run.id)
+    await request_cancel(pool, OWNER, run.id, "api", LEASE)
     await append(pool, entry(run, is_released=True, wake_at=datetime.now(UTC) + timedelta(hours=1)))
 
     assert [each.nudges for each in await claim(pool)] == [1]
@@ -211,10 +211,23 @@ async def test_a_run_that_was_nudged_before_it_came_to_rest_is_due_again_at_once
 async def test_a_write_that_must_not_pass_a_nudge_by_does_not(pool: Pool, workflow_id: UUID) -> None:
     await journal.accept(pool, [new_run(workflow_id)])
     (run,) = await claim(pool)
-    await request_cancel(pool, OWNER, run.id)
+    await request_cancel(pool, OWNER, run.id, "api", LEASE)
 
     assert await append(pool, entry(run, is_quiet=True)) == {}
     assert await append(pool, entry(run, is_quiet=True, nudges=1)) == {run.id: 1}
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+async def test_a_run_that_is_to_be_cancelled_ends_in_no_other_way(
+    pool: Pool, workflow_id: UUID, status: RunStatus
+) -> None:
+    await journal.accept(pool, [new_run(workflow_id)])
+    (run,) = await claim(pool)
+    await request_cancel(pool, OWNER, run.id, "api", LEASE)
+
+    assert await append(pool, entry(run, state=RunState(status=status, completed_at=NOW), is_released=True)) == {}
+    cancelled = entry(run, state=RunState(status="cancelled", completed_at=NOW), is_released=True)
+    assert await append(pool, cancelled) == {run.id: 1}
 
 
 async def test_json_comes_back_as_it_was_written(pool: Pool, workflow_id: UUID) -> None:
