@@ -67,7 +67,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
         )
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         registry = load_registry()
-        waker = Waker(redis, open_queue(redis))
+        waker = Waker(open_queue(redis))
         announcer = Announcer(redis)
         intake = open_intake(database.pool, waker, announcer)
         hub = LiveHub(redis)

@@ -65,7 +65,7 @@ async def run_worker(settings: Settings) -> None:
         http = await stack.enter_async_context(guarded_client(parse_allow(settings.http_allow)))
         registry = load_registry()
         queue = open_queue(redis)
-        waker = Waker(redis, queue)
+        waker = Waker(queue)
         executor = Executor(
             registry, http, Children(pool, waker), SecretReader(pool, keyring),
             max_output_bytes=settings.max_output_bytes, max_context_bytes=settings.max_context_bytes,
@@ -77,10 +77,10 @@ async def run_worker(settings: Settings) -> None:
             longest_run_seconds=settings.max_run_seconds, max_context_bytes=settings.max_context_bytes,
         )  # fmt: skip
         watchdog = Watchdog(settings.database_url, runner.held, settings.lease_seconds)
-        await _work(runner, create_worker(queue, runner, waker), watchdog, stopped, settings.grace_seconds)
+        await _work(runner, create_worker(queue, runner), watchdog, stopped, settings.grace_seconds)
 
 
-def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker:
+def create_worker(queue: WakeQueue, runner: Runner) -> QuietWorker:
     """SAQ's side: what wakes the runner."""
     worker = QuietWorker(
         queue,
@@ -90,7 +90,7 @@ def create_worker(queue: WakeQueue, runner: Runner, waker: Waker) -> QuietWorker
         cron_jobs=[CronJob(jobs.sweep, cron=EVERY_SECOND, timeout=SWEEP_JOB_SECONDS, ttl=-1)],
         timers={"schedule": 1, "sweep": STUCK_JOB_SECONDS, "worker_info": 30, "abort": 60},
     )
-    worker.context.update({"runner": runner, "waker": waker})
+    worker.context.update({"runner": runner})
     return worker
 
 

@@ -258,7 +258,7 @@ async def world(services: dict[str, str], workflow_id: UUID) -> AsyncIterator[Ru
         watched = Feeds(database.pool, hub, LOOK_SECONDS)
         workflows = Workflows(database, REGISTRY)
         runs = RunService(
-            database, workflows, open_intake(database.pool, Waker(redis, open_queue(redis)), Announcer(redis)), 1024
+            database, workflows, open_intake(database.pool, Waker(open_queue(redis)), Announcer(redis)), 1024
         )
         overviews = Overviews(database.pool, hub, runs, LOOK_SECONDS)
         tasks = [asyncio.create_task(each) for each in (hub.listen(), watched.run(), overviews.run())]

@@ -204,7 +204,7 @@ async def test_a_worker_goes_on_claiming_as_places_come_free(pool: Pool, service
     resting = await workflow(pool, ONE, drawn=definition([node("rest", "core.delay", {"duration": 0.1})]))
     runs = await queue(pool, ONE, resting, 3 * slots + 1)
     async with open_redis(services["REDIS_URL"]) as redis, httpx.AsyncClient() as http:
-        waker = Waker(redis, open_queue(redis))
+        waker = Waker(open_queue(redis))
         registry = load_registry()
         executor = Executor(
             registry, http, Children(pool, waker), SecretReader(pool, load_keyring(None)), max_output_bytes=1 << 20,

@@ -3,17 +3,14 @@
 from typing import TypedDict
 
 from stepwire.runtime.runner import Runner
-from stepwire.signals.wake import Waker
 
 
 class JobContext(TypedDict):
     runner: Runner
-    waker: Waker
 
 
 async def drive(context: JobContext) -> None:
     """Somebody made runs due."""
-    await context["waker"].taken()
     await context["runner"].drive_due()
 
 
