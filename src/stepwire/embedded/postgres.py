@@ -26,7 +26,7 @@ FAST_STOP = signal.SIGINT  # PostgreSQL's "fast shutdown": open transactions are
 # Durable as PostgreSQL comes (fsync, synchronous_commit and full_page_writes on), only modest.
 SETTINGS = {
     "listen_addresses": "",
-    "max_connections": "60",
+    "max_connections": "100",
     "shared_buffers": "64MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
