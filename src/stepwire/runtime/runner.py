@@ -39,7 +39,7 @@ from stepwire.signals.wake import Waker
 
 log = logging.getLogger(__name__)
 CLAIM_BATCH = 16  # a run that comes while others are claimed waits for as many
-BUSY = 48  # runs that compute or are journalled: more would only make each of them, and whoever comes next, wait
+BUSY = 40  # runs that compute or are journalled: more would only make each of them, and whoever comes next, wait
 SPARE = 10  # one place more for as many slots: no owner takes those, so that others need not wait for its long calls
 
 
