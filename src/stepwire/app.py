@@ -18,6 +18,7 @@ from stepwire.api.live import watch_run, watch_runs
 from stepwire.api.openapi import openapi_config, swagger_assets
 from stepwire.api.problems import EXCEPTION_HANDLERS
 from stepwire.api.runs import RunController
+from stepwire.api.secrets import SecretController
 from stepwire.api.workflows import WorkflowController
 from stepwire.auth.tokens import TokenVerifier
 from stepwire.settings import Settings
@@ -51,7 +52,7 @@ def create_app(settings: Settings) -> Litestar:
             app.state.services = services
             yield
 
-    controllers = [WorkflowController, RunController, CatalogController]
+    controllers = [WorkflowController, RunController, SecretController, CatalogController]
     api = Router(path="/api/v1", route_handlers=controllers, guards=[admit])
     app = Litestar(
         route_handlers=[api, HealthController, watch_run, watch_runs, asyncapi_document, swagger_assets()],

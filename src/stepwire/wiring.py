@@ -16,6 +16,7 @@ from stepwire.api.keys import provide_idempotency_key
 from stepwire.api.paging import provide_paging
 from stepwire.api.prefer import provide_wait
 from stepwire.api.start import provide_start
+from stepwire.auth.encryption import load_keyring
 from stepwire.auth.tokens import Session, TokenVerifier
 from stepwire.db.session import open_database
 from stepwire.errors import Misconfigured
@@ -27,6 +28,7 @@ from stepwire.services.intake import open_intake
 from stepwire.services.live import RunStream
 from stepwire.services.overview import Overviews
 from stepwire.services.runs import RunService, Workflows
+from stepwire.services.secrets import SecretService
 from stepwire.services.tickets import TicketService
 from stepwire.services.workflows import WorkflowService
 from stepwire.settings import Settings
@@ -46,6 +48,7 @@ class Services:
     workflows: WorkflowService
     runs: RunService
     control: RunControl
+    secrets: SecretService
     tickets: TicketService
     stream: RunStream
     overviews: Overviews
@@ -99,6 +102,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
                 announcer,
                 settings.max_input_bytes,
             ),
+            secrets=SecretService(database.pool, load_keyring(settings.encryption_key)),
             tickets=TicketService(database.pool, redis),
             stream=RunStream(database.pool, feeds, workflows),
             overviews=overviews,

@@ -159,9 +159,9 @@ async def test_each_owner_has_secrets_of_their_own(server: Api, recorder: Record
     server.execute(chain(asking(recorder)))
 
     assert [sent.headers["x-key"] for sent in recorder.requests] == ["the owner's"]
-    assert [secret.name for secret in await secrets.names(STRANGER)] == ["key"]
+    assert [secret.name for secret in await secrets.all(STRANGER)] == ["key"]
     await secrets.delete(STRANGER, "key")
-    assert "key" in [secret.name for secret in await secrets.names(OWNER)]
+    assert "key" in [secret.name for secret in await secrets.all(OWNER)]
 
 
 async def test_a_missing_secret_fails_the_step_by_name_and_a_retry_finds_it(

@@ -10,6 +10,7 @@ from stepwire import errors
 from stepwire.api.problems import of_error
 from stepwire.api.schemas.common import Problem
 from stepwire.api.schemas.runs import EventResponse, RunContext, RunResponse, StepContext, StepRunResponse
+from stepwire.api.schemas.secrets import SecretResponse
 from stepwire.api.schemas.workflows import WorkflowResponse
 from stepwire.errors import Issue, StepwireError
 from stepwire.services.live import AfterBeyondEnd, SnapshotFrame
@@ -50,10 +51,15 @@ BODIES: dict[str, dict[str, Any]] = {
         "sent": _example("A definition in its place", {"definition": GREETING}),
     },
     "startRun": {"greet": _example("For the greeting", {"input": {"name": "Ada"}})},
+    "putSecret": {"token": _example("A token", {"value": "s3cr3t-of-yours"})},
     "resumeRun": {"approve": _example("An approval", {"step_id": "approve", "data": {"approved": True}})},
 }  # fmt: skip
 
-IDS = {"workflow_id": "01890a5d-ac96-774b-bcce-b302099a8057", "run_id": "01890a5d-b127-7a1c-9d6f-2b7a4f8d1c03"}
+IDS = {
+    "workflow_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "run_id": "01890a5d-b127-7a1c-9d6f-2b7a4f8d1c03",
+    "name": "api_token",
+}
 WORKFLOW, RUN = UUID(IDS["workflow_id"]), UUID(IDS["run_id"])
 DRAWN = datetime(2030, 1, 1, 9, tzinfo=UTC)
 STARTED, ENDED = DRAWN + timedelta(minutes=5), DRAWN + timedelta(minutes=5, milliseconds=12)
@@ -75,6 +81,7 @@ ANSWERS: dict[str, Any] = {
         id=f"{RUN}:greet", run_id=RUN, step_id="greet", step_type="core.transform", status="completed", attempt=1,
         input={"values": HELLO}, output=HELLO, error=None, started_at=STARTED, completed_at=ENDED,
     ),
+    "SecretResponse": SecretResponse("api_token", DRAWN, DRAWN),
     "EventResponse": EventResponse(
         run_id=RUN, seq=8, event="step.completed", step_id="greet", at=ENDED,
         data={"attempt": 1, "output": HELLO, "handles": ["default"]},
@@ -130,6 +137,14 @@ _REFUSALS: dict[str, StepwireError] = {
     "startRun 422": errors.InvalidInput(
         "The input does not fit the workflow's input_schema: 'name' is a required property",
         issues=(Issue(code="input", message="'name' is a required property", path="/input"),),
+    ),
+    "getSecret 404": errors.SecretNotFound("There is no secret 'api_token'."),
+    "deleteSecret 404": errors.SecretNotFound("There is no secret 'api_token'."),
+    "putSecret 409": errors.EncryptionKeyMissing(
+        "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
+    ),
+    "putSecret 422": errors.InvalidSecret(
+        "A secret has 4 characters or more: shorter ones could not be hidden in outputs."
     ),
     "resumeRun 409": errors.StepNotWaiting("The step 'approve' does not wait for anybody."),
     "resumeRun 413": errors.TooLarge("data has 345,678 bytes; the limit is 262,144."),

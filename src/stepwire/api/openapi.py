@@ -58,6 +58,11 @@ def made_before(
     return {200: ResponseSpec(kind, description=description, generate_examples=False)}
 
 
+def made(kind: type) -> dict[int, ResponseSpec]:
+    """The 201 of a route that also changes what is there."""
+    return {201: ResponseSpec(kind, description="Made", generate_examples=False)}
+
+
 NOT_MODIFIED = {304: ResponseSpec(None, description="You have it already", generate_examples=False)}
 
 
@@ -105,6 +110,7 @@ def openapi_config() -> OpenAPIConfig:
         tags=[
             Tag("Workflows", "Draw and publish"),
             Tag("Runs", "Start and follow"),
+            Tag("Secrets", "What steps may read by name"),
             Tag("Catalog", "The step types"),
             Tag("Health", "For operators"),
         ],

@@ -39,7 +39,7 @@ async def _manage(url: str, key: str | None, options: Namespace, value: str) -> 
             case "delete":
                 await secrets.delete(options.owner, options.name)
             case "list":
-                for secret in await secrets.names(options.owner):
+                for secret in await secrets.all(options.owner):
                     print(secret.name)
             case "rotate":
                 print(f"Encrypted anew: {await secrets.rotate()}", file=sys.stderr)

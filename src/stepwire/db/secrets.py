@@ -6,13 +6,16 @@ from uuid import UUID
 
 import msgspec
 
-from stepwire.db.pool import AWAY, Pool
+from stepwire.db.pool import AWAY, Pool, for_a_client
 from stepwire.errors import Unavailable
 
 _PUT = """
-INSERT INTO secret (owner_id, name, value, key_id) VALUES ($1, $2, $3, $4)
+INSERT INTO secret (owner_id, name, value, key_id)
+SELECT $1, $2, $3, $4
+WHERE EXISTS (SELECT FROM secret WHERE owner_id = $1 AND name = $2)
+    OR (SELECT count(*) FROM secret WHERE owner_id = $1) < $5
 ON CONFLICT (owner_id, name) DO UPDATE SET value = excluded.value, key_id = excluded.key_id, updated_at = now()
-RETURNING created_at, updated_at
+RETURNING created_at, updated_at, xmax = 0 AS is_new
 """
 
 # A value that was set anew meanwhile is under the new key already, and stays.
@@ -25,6 +28,7 @@ class SecretInfo(msgspec.Struct, frozen=True):
     name: str
     created_at: datetime
     updated_at: datetime
+    is_new: bool = False
 
 
 class StaleSecret(msgspec.Struct, frozen=True):
@@ -48,22 +52,33 @@ async def read(pool: Pool, owner: UUID, names: Collection[str]) -> dict[str, byt
         raise Unavailable("The database cannot be reached just now.") from error
 
 
-async def put(pool: Pool, owner: UUID, name: str, *, value: bytes, key_id: str) -> SecretInfo:
-    """Store a value in place of any that there is."""
-    [record] = await pool.fetch(_PUT, owner, name, value, key_id)
-    return SecretInfo(name, *record)
+async def put(pool: Pool, owner: UUID, name: str, *, value: bytes, key_id: str, most: int) -> SecretInfo | None:
+    """Store a value in place of any that there is; None where it would be one more than ``most``."""
+    with for_a_client():
+        record = await pool.fetchrow(_PUT, owner, name, value, key_id, most)
+    return None if record is None else SecretInfo(name, *record)
 
 
 async def delete(pool: Pool, owner: UUID, name: str) -> bool:
     """False where there is none."""
     statement = "DELETE FROM secret WHERE owner_id = $1 AND name = $2 RETURNING name"
-    return await pool.fetchval(statement, owner, name) is not None
+    with for_a_client():
+        return await pool.fetchval(statement, owner, name) is not None
 
 
 async def of_owner(pool: Pool, owner: UUID) -> list[SecretInfo]:
     """By name."""
     statement = "SELECT name, created_at, updated_at FROM secret WHERE owner_id = $1 ORDER BY name"
-    return [SecretInfo(*record) for record in await pool.fetch(statement, owner)]
+    with for_a_client():
+        return [SecretInfo(*record) for record in await pool.fetch(statement, owner)]
+
+
+async def one(pool: Pool, owner: UUID, name: str) -> SecretInfo | None:
+    """What may be said of it; None where there is none."""
+    statement = "SELECT name, created_at, updated_at FROM secret WHERE owner_id = $1 AND name = $2"
+    with for_a_client():
+        record = await pool.fetchrow(statement, owner, name)
+    return None if record is None else SecretInfo(*record)
 
 
 async def not_under(pool: Pool, key_id: str) -> list[StaleSecret]:

@@ -9,6 +9,8 @@ from stepwire.db.secrets import SecretInfo
 from stepwire.definition.secrets import MAX_BYTES, MIN_LENGTH, NAME_RULE, SECRET_NAME, place
 from stepwire.errors import EncryptionKeyMissing, InvalidSecret, SecretNotFound
 
+MOST = 1000  # of an owner
+
 
 class SecretService:
     """Use cases of secrets; each is one statement."""
@@ -28,17 +30,30 @@ class SecretService:
             raise InvalidSecret(NAME_RULE)
         keyring, encoded = self._keys(), _encoded(value)
         sealed = keyring.seal(encoded, place(owner, name))
-        return await secrets.put(self._pool, owner, name, value=sealed, key_id=keyring.key_id)
+        stored = await secrets.put(self._pool, owner, name, value=sealed, key_id=keyring.key_id, most=MOST)
+        if stored is None:
+            raise InvalidSecret(f"There are {MOST:,} secrets already, which is the most that an owner may have.")
+        return stored
+
+    async def get(self, owner: UUID, name: str) -> SecretInfo:
+        """
+        Raises:
+            SecretNotFound: there is none.
+        """
+        found = await secrets.one(self._pool, owner, _checked(name))
+        if found is None:
+            raise SecretNotFound(f"There is no secret {name!r}.")
+        return found
 
     async def delete(self, owner: UUID, name: str) -> None:
         """
         Raises:
             SecretNotFound: there is none.
         """
-        if not await secrets.delete(self._pool, owner, name):
+        if not await secrets.delete(self._pool, owner, _checked(name)):
             raise SecretNotFound(f"There is no secret {name!r}.")
 
-    async def names(self, owner: UUID) -> list[SecretInfo]:
+    async def all(self, owner: UUID) -> list[SecretInfo]:
         """What may be said of the owner's secrets, by name."""
         return await secrets.of_owner(self._pool, owner)
 
@@ -66,6 +81,13 @@ class SecretService:
                 "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
             )
         return self._keyring
+
+
+def _checked(name: str) -> str:
+    """Raises: SecretNotFound: no secret can have this name."""
+    if not SECRET_NAME.fullmatch(name):
+        raise SecretNotFound(f"There is no secret {name[:100]!r}. {NAME_RULE}")
+    return name
 
 
 def _encoded(value: str) -> bytes:
