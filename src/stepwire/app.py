@@ -14,6 +14,7 @@ from stepwire.api.catalog import CatalogController
 from stepwire.api.guards import admit
 from stepwire.api.headers import with_headers
 from stepwire.api.health import HealthController
+from stepwire.api.hooks import HookController
 from stepwire.api.live import watch_run, watch_runs
 from stepwire.api.openapi import openapi_config, swagger_assets
 from stepwire.api.problems import EXCEPTION_HANDLERS
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> Litestar:
             app.state.services = services
             yield
 
-    controllers = [WorkflowController, RunController, SecretController, CatalogController]
+    controllers = [WorkflowController, RunController, SecretController, HookController, CatalogController]
     api = Router(path="/api/v1", route_handlers=controllers, guards=[admit])
     app = Litestar(
         route_handlers=[api, HealthController, watch_run, watch_runs, asyncapi_document, swagger_assets()],

@@ -112,6 +112,14 @@ class SecretNotFound(NotFound):
     kind, title = "secret-not-found", "No such secret"
 
 
+class HookNotFound(NotFound):
+    kind, title = "hook-not-found", "No such hook"
+
+
+class DeliveryNotFound(NotFound):
+    kind, title = "delivery-not-found", "No such delivery"
+
+
 class WorkflowNotPublished(Conflict):
     kind, title = "workflow-not-published", "Workflow is not published"
 
@@ -160,6 +168,10 @@ class InvalidInputSchema(Unacceptable):
 
 class InvalidSecret(Unacceptable):
     kind, title = "invalid-secret", "The secret cannot be stored"
+
+
+class InvalidHook(Unacceptable):
+    kind, title = "invalid-hook", "The hook cannot be called"
 
 
 class IdempotencyKeyReused(Unacceptable):

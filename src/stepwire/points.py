@@ -24,6 +24,8 @@ Point = Literal[
     "nudge.before", "nudge.after",
     "renew.before", "renew.after",
     "release.before", "release.after",
+    "deliver.before", "deliver.after",
+    "record.before", "record.after",
 ]  # fmt: skip
 POINTS: tuple[Point, ...] = get_args(Point)
 

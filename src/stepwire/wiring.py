@@ -24,6 +24,7 @@ from stepwire.runtime.canceller import Canceller
 from stepwire.services.control import RunControl
 from stepwire.services.feeds import Feeds
 from stepwire.services.health import HealthService
+from stepwire.services.hooks import HookService
 from stepwire.services.intake import open_intake
 from stepwire.services.live import RunStream
 from stepwire.services.overview import Overviews
@@ -49,6 +50,7 @@ class Services:
     runs: RunService
     control: RunControl
     secrets: SecretService
+    hooks: HookService
     tickets: TicketService
     stream: RunStream
     overviews: Overviews
@@ -71,6 +73,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         registry = load_registry()
         waker = Waker(open_queue(redis))
+        keyring = load_keyring(settings.encryption_key)
         announcer = Announcer(redis)
         intake = open_intake(database.pool, waker, announcer)
         hub = LiveHub(redis)
@@ -102,7 +105,8 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
                 announcer,
                 settings.max_input_bytes,
             ),
-            secrets=SecretService(database.pool, load_keyring(settings.encryption_key)),
+            secrets=SecretService(database.pool, keyring),
+            hooks=HookService(database.pool, keyring),
             tickets=TicketService(database.pool, redis),
             stream=RunStream(database.pool, feeds, workflows),
             overviews=overviews,

@@ -16,6 +16,7 @@ from stepwire.errors import Misconfigured
 from stepwire.runtime import jobs
 from stepwire.runtime.attempt import make_task
 from stepwire.runtime.children import Children
+from stepwire.runtime.deliveries import Deliverer
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans
 from stepwire.runtime.runner import Runner
@@ -77,7 +78,8 @@ async def run_worker(settings: Settings) -> None:
             longest_run_seconds=settings.max_run_seconds, max_context_bytes=settings.max_context_bytes,
         )  # fmt: skip
         watchdog = Watchdog(settings.database_url, runner.held, settings.lease_seconds)
-        await _work(runner, create_worker(queue, runner), watchdog, stopped, settings.grace_seconds)
+        deliverer = Deliverer(pool, http, keyring)
+        await _work(runner, create_worker(queue, runner), watchdog, deliverer, stopped, settings.grace_seconds)
 
 
 def create_worker(queue: WakeQueue, runner: Runner) -> QuietWorker:
@@ -95,9 +97,15 @@ def create_worker(queue: WakeQueue, runner: Runner) -> QuietWorker:
 
 
 async def _work(
-    runner: Runner, worker: QuietWorker, watchdog: Watchdog, stopped: asyncio.Event, grace_seconds: float
+    runner: Runner,
+    worker: QuietWorker,
+    watchdog: Watchdog,
+    deliverer: Deliverer,
+    stopped: asyncio.Event,
+    grace_seconds: float,
 ) -> None:
     watching = asyncio.create_task(watchdog.run())
+    delivering = asyncio.create_task(deliverer.run())
     running = asyncio.create_task(runner.run())
     listening = asyncio.create_task(worker.start())
     ending = asyncio.create_task(stopped.wait())
@@ -108,7 +116,7 @@ async def _work(
         await worker.stop()
         await runner.stop(grace_seconds)
     finally:
-        tasks = (running, listening, ending, watching)
+        tasks = (running, listening, ending, watching, delivering)
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)

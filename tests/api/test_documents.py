@@ -93,11 +93,12 @@ def test_the_example_bodies_are_taken_as_they_are(server: Api) -> None:
         *(server.http.put(path, json=body) for body in bodies.pop("updateWorkflow")),
         *(server.http.post(f"{path}/validate", json=body) for body in bodies.pop("validateWorkflow")),
         server.http.post(f"{path}/publish"),
+        *(server.http.put(f"{path}/hook", json=body) for body in bodies.pop("putHook")),
         *(server.http.put("/api/v1/secrets/api_token", json=body) for body in bodies.pop("putSecret")),
         *(server.http.post(f"{path}/run", json=body) for body in bodies.pop("startRun")),
     ]
 
-    assert [answer.status_code for answer in answers] == [201, 201, 200, 200, 200, 200, 201, 201]
+    assert [answer.status_code for answer in answers] == [201, 201, 200, 200, 200, 200, 201, 201, 201]
     assert all(answer.json()["valid"] for answer in answers if "valid" in answer.json())
     assert server.finished(answers[-1].json()["id"])["output"] == {"greet": {"text": "Hello Ada"}}
     assert set(bodies) == {"resumeRun"}, "an operation whose examples nobody tries"
@@ -122,7 +123,15 @@ def test_every_link_names_an_operation_and_its_parameter(server: Api) -> None:
 
 def test_the_document_is_what_the_decoders_do(server: Api) -> None:
     schemas = server.http.get("/docs/openapi.json").json()["components"]["schemas"]
-    inputs = {"WorkflowCreate", "WorkflowUpdate", "RunInput", "ResumeInput", "ValidationRequest", "SecretInput"}
+    inputs = {
+        "WorkflowCreate",
+        "WorkflowUpdate",
+        "RunInput",
+        "ResumeInput",
+        "ValidationRequest",
+        "SecretInput",
+        "HookInput",
+    }
 
     assert inputs == {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}
     assert schemas["WorkflowResponse"]["properties"]["status"]["type"] == "string"

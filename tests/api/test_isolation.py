@@ -75,6 +75,15 @@ BY_WORKFLOW: dict[str, list[Call]] = {
             f"{WORKFLOWS}/{one}/run", json={"idempotency_key": "theirs"}, headers={"Idempotency-Key": "other"}
         ),
     ],
+    "putHook": [
+        lambda client, one: client.put(f"{WORKFLOWS}/{one}/hook", json={"url": "https://example.com"}),
+        lambda client, one: client.put(f"{WORKFLOWS}/{one}/hook", json={"url": "no"}),
+    ],
+    "getHook": [lambda client, one: client.get(f"{WORKFLOWS}/{one}/hook")],
+    "deleteHook": [lambda client, one: client.delete(f"{WORKFLOWS}/{one}/hook")],
+    "renewHookSecret": [lambda client, one: client.post(f"{WORKFLOWS}/{one}/hook/secret")],
+    "listDeliveries": [lambda client, one: client.get(f"{WORKFLOWS}/{one}/deliveries")],
+    "replayDelivery": [lambda client, one: client.post(f"{WORKFLOWS}/{one}/deliveries/{one}/replay")],
     "getQueue": [lambda client, one: client.get("/api/v1/queue", params={"workflow_id": one})],
     "listRuns": [
         lambda client, one: client.get(RUNS, params={"workflow_id": one}),

@@ -12,7 +12,7 @@ import msgspec
 
 from stepwire.api.examples import ANSWERS, BODIES, refusal
 from stepwire.api.problems import PROBLEM_JSON
-from stepwire.api.schemas import catalog, common, runs, secrets, workflows
+from stepwire.api.schemas import catalog, common, hooks, runs, secrets, workflows
 from stepwire.api.schemas.common import Page, Problem, Sequel
 from stepwire.api.schemas.workflows import ReadOnly
 from stepwire.definition.plan import Handles
@@ -76,7 +76,12 @@ _LINKS: dict[str, tuple[str, list[str]]] = {
     "publishWorkflow 200": ("workflow_id", ["startRun", "archiveWorkflow", "duplicateWorkflow"]),
     "startRun 201": ("run_id", _RUN_LINKS),
 }
-_PATHS = {"workflow_id": "The workflow's id", "run_id": "The run's id", "name": "The secret's name"}
+_PATHS = {
+    "workflow_id": "The workflow's id",
+    "run_id": "The run's id",
+    "name": "The secret's name",
+    "delivery_id": "The delivery's id",
+}
 _PHRASES = {
     "200": "What was asked for", "201": "Made", "202": "Accepted: it happens now", "204": "Done",
     "429": "Too many requests", "503": "Something that is needed is away just now; send it again",
@@ -105,7 +110,9 @@ def _place(document: Json, path: str, item: Json) -> tuple[int, bool, int, str]:
 
 def _schemas() -> tuple[Json, dict[str, str]]:
     """Msgspec's schemas of all Structs, and Litestar's names to ours."""
-    kinds = {name: kind for module in (common, catalog, workflows, runs, secrets) for name, kind in _structs(module)}
+    kinds = {
+        name: kind for module in (common, catalog, workflows, runs, secrets, hooks) for name, kind in _structs(module)
+    }
     kinds[Handles.__name__] = Handles
     named = {**kinds, **_GENERIC}
     _, found = msgspec.json.schema_components(list(named.values()), ref_template=_PREFIX + "{name}")

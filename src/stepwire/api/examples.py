@@ -9,6 +9,7 @@ import msgspec
 from stepwire import errors
 from stepwire.api.problems import of_error
 from stepwire.api.schemas.common import Problem
+from stepwire.api.schemas.hooks import AttemptResponse, DeliveryResponse, HookResponse
 from stepwire.api.schemas.runs import EventResponse, RunContext, RunResponse, StepContext, StepRunResponse
 from stepwire.api.schemas.secrets import SecretResponse
 from stepwire.api.schemas.workflows import WorkflowResponse
@@ -51,6 +52,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "sent": _example("A definition in its place", {"definition": GREETING}),
     },
     "startRun": {"greet": _example("For the greeting", {"input": {"name": "Ada"}})},
+    "putHook": {"ends": _example("All ends", {"url": "https://example.com/hooks/stepwire"})},
     "putSecret": {"token": _example("A token", {"value": "s3cr3t-of-yours"})},
     "resumeRun": {"approve": _example("An approval", {"step_id": "approve", "data": {"approved": True}})},
 }  # fmt: skip
@@ -59,6 +61,7 @@ IDS = {
     "workflow_id": "01890a5d-ac96-774b-bcce-b302099a8057",
     "run_id": "01890a5d-b127-7a1c-9d6f-2b7a4f8d1c03",
     "name": "api_token",
+    "delivery_id": "7f1c1d9e-3a53-4d3b-9f0e-0a4c1f5b8e21",
 }
 WORKFLOW, RUN = UUID(IDS["workflow_id"]), UUID(IDS["run_id"])
 DRAWN = datetime(2030, 1, 1, 9, tzinfo=UTC)
@@ -80,6 +83,13 @@ ANSWERS: dict[str, Any] = {
     "StepRunResponse": StepRunResponse(
         id=f"{RUN}:greet", run_id=RUN, step_id="greet", step_type="core.transform", status="completed", attempt=1,
         input={"values": HELLO}, output=HELLO, error=None, started_at=STARTED, completed_at=ENDED,
+    ),
+    "HookResponse": HookResponse(
+        url="https://example.com/hooks/stepwire", events=["run.completed", "run.failed"], created_at=DRAWN, updated_at=DRAWN
+    ),
+    "DeliveryResponse": DeliveryResponse(
+        id=UUID(IDS["delivery_id"]), run_id=RUN, seq=9, event="run.completed", status="delivered",
+        attempts=[AttemptResponse(ENDED, 87, 200)], next_attempt_at=None, created_at=ENDED, delivered_at=ENDED,
     ),
     "SecretResponse": SecretResponse("api_token", DRAWN, DRAWN),
     "EventResponse": EventResponse(
@@ -104,6 +114,7 @@ def _malformed(message: str, path: str) -> StepwireError:
     return errors.Malformed(detail, issues=(Issue(code="malformed", message=message, path=path),))
 
 
+_NO_HOOK = errors.HookNotFound(f"There is no hook for a workflow {IDS['workflow_id']}.")
 _REFUSALS: dict[str, StepwireError] = {
     "400": _malformed("Object contains unknown field `nam`", ""),
     "401": errors.Unauthenticated("Send an access token: Authorization: Bearer <token>."),
@@ -140,6 +151,15 @@ _REFUSALS: dict[str, StepwireError] = {
     ),
     "getSecret 404": errors.SecretNotFound("There is no secret 'api_token'."),
     "deleteSecret 404": errors.SecretNotFound("There is no secret 'api_token'."),
+    "putHook 409": errors.EncryptionKeyMissing(
+        "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
+    ),
+    "putHook 422": errors.InvalidHook("url begins with https:// or http:// and names a host."),
+    "getHook 404": _NO_HOOK, "deleteHook 404": _NO_HOOK, "renewHookSecret 404": _NO_HOOK,
+    "renewHookSecret 409": errors.EncryptionKeyMissing(
+        "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
+    ),
+    "replayDelivery 404": errors.DeliveryNotFound(f"The workflow has no delivery {IDS['delivery_id']}."),
     "putSecret 409": errors.EncryptionKeyMissing(
         "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
     ),

@@ -67,7 +67,12 @@ WITH written AS (
     WHERE run.id = ANY($4::uuid[]) AND run.id = u.id AND run.fence = u.fence AND run.seq = u.known_seq
         AND run.status IN ('queued', 'running', 'paused') AND (NOT u.is_quiet OR run.nudges = u.nudges)
         AND (run.cancel_requested_at IS NULL OR u.status NOT IN ('completed', 'failed'))
-    RETURNING run.id, run.nudges
+    RETURNING run.id, run.nudges, run.owner_id, run.workflow_id, run.seq AS last, 'run.' || run.status AS end_event,
+              run.completed_at IS NOT NULL AS has_ended
+), told AS (
+    INSERT INTO delivery (owner_id, workflow_id, run_id, seq, event, next_at)
+    SELECT written.owner_id, written.workflow_id, written.id, last, end_event, now()
+    FROM written JOIN hook ON hook.workflow_id = written.workflow_id AND end_event = ANY(hook.events) WHERE has_ended
 ), steps AS (
     INSERT INTO step_run (run_id, step_id, step_type, container, status, attempt, position, handles, input, output, error,
                           waits_for, due_at, started_at, completed_at, earlier_attempts, map)

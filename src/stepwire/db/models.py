@@ -9,10 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     Column,
     DateTime,
+    ForeignKey,
     Index,
     LargeBinary,
     SmallInteger,
@@ -90,6 +92,57 @@ class Secret(Base):
     key_id: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Hook(Base):
+    """Where a workflow's owner is told that its runs have ended; the secrets are encrypted for just this workflow.
+
+    The previous secret signs as well for a day after a change.
+    """
+
+    __tablename__ = "hook"
+
+    workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflow.id", ondelete="CASCADE"), primary_key=True)
+    owner_id: Mapped[UUID]
+    url: Mapped[str]
+    events: Mapped[list[str]] = mapped_column(ARRAY(Text()))
+    secret: Mapped[bytes]
+    previous_secret: Mapped[bytes | None]
+    key_id: Mapped[str]
+    secret_changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Delivery(Base):
+    """An end of a run, event ``seq`` of it, that is told to a hook. It is stored in the transaction of the end.
+
+    ``attempts`` is a fence: who claims it raises it, and only that one may say what came of it. ``tries`` counts them since
+    it was last to be sent anew. ``next_at`` is when it is tried next; null where that is over.
+    """
+
+    __tablename__ = "delivery"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("gen_random_uuid()"))
+    owner_id: Mapped[UUID]
+    workflow_id: Mapped[UUID]
+    run_id: Mapped[UUID]
+    seq: Mapped[int]
+    event: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="pending")
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    tries: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    next_at: Mapped[datetime | None]
+    log: Mapped[Any] = mapped_column(JSON(), server_default="[]")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    delivered_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("delivery_of_event", "run_id", "seq", unique=True),
+        Index("delivery_due", "workflow_id", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index("delivery_of_workflow", "workflow_id", text("created_at DESC"), text("id DESC")),
+        Index("delivery_of_status", "workflow_id", "status", text("created_at DESC"), text("id DESC")),
+    )
 
 
 class Run(Base):

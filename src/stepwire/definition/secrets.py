@@ -14,3 +14,8 @@ MASK = "***"
 def place(owner: UUID, name: str) -> bytes:
     """Where a value belongs: it is encrypted for there, and opens nowhere else."""
     return b"secret\0" + owner.bytes + name.encode()
+
+
+def hook_place(workflow_id: UUID) -> bytes:
+    """Where the secret belongs that a workflow's hook signs with."""
+    return b"hook\0" + workflow_id.bytes
