@@ -46,7 +46,7 @@ async def pool(services: dict[str, str]):
 
 @pytest.fixture(autouse=True)
 async def empty(pool: Pool) -> None:
-    await pool.execute("TRUNCATE run, run_event, workflow")
+    await pool.execute("TRUNCATE run, run_event, workflow CASCADE")
 
 
 async def workflow(pool: Pool, owner: UUID, *, priority: int = 0, limit: int | None = None, drawn: Any = None) -> UUID:
