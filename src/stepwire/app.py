@@ -19,6 +19,7 @@ from stepwire.api.live import watch_run, watch_runs
 from stepwire.api.openapi import openapi_config, swagger_assets
 from stepwire.api.problems import EXCEPTION_HANDLERS
 from stepwire.api.runs import RunController
+from stepwire.api.schedules import ScheduleController
 from stepwire.api.secrets import SecretController
 from stepwire.api.workflows import WorkflowController
 from stepwire.auth.tokens import TokenVerifier
@@ -53,7 +54,9 @@ def create_app(settings: Settings) -> Litestar:
             app.state.services = services
             yield
 
-    controllers = [WorkflowController, RunController, SecretController, HookController, CatalogController]
+    controllers = [
+        WorkflowController, RunController, ScheduleController, HookController, SecretController, CatalogController,
+    ]  # fmt: skip
     api = Router(path="/api/v1", route_handlers=controllers, guards=[admit])
     app = Litestar(
         route_handlers=[api, HealthController, watch_run, watch_runs, asyncapi_document, swagger_assets()],

@@ -116,6 +116,10 @@ class HookNotFound(NotFound):
     kind, title = "hook-not-found", "No such hook"
 
 
+class ScheduleNotFound(NotFound):
+    kind, title = "schedule-not-found", "No such schedule"
+
+
 class DeliveryNotFound(NotFound):
     kind, title = "delivery-not-found", "No such delivery"
 
@@ -168,6 +172,10 @@ class InvalidInputSchema(Unacceptable):
 
 class InvalidSecret(Unacceptable):
     kind, title = "invalid-secret", "The secret cannot be stored"
+
+
+class InvalidSchedule(Unacceptable):
+    kind, title = "invalid-schedule", "The schedule cannot be kept"
 
 
 class InvalidHook(Unacceptable):

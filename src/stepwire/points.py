@@ -24,6 +24,7 @@ Point = Literal[
     "nudge.before", "nudge.after",
     "renew.before", "renew.after",
     "release.before", "release.after",
+    "fire.before", "fire.after",
     "deliver.before", "deliver.after",
     "record.before", "record.after",
 ]  # fmt: skip

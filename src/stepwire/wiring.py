@@ -29,6 +29,7 @@ from stepwire.services.intake import open_intake
 from stepwire.services.live import RunStream
 from stepwire.services.overview import Overviews
 from stepwire.services.runs import RunService, Workflows
+from stepwire.services.schedules import ScheduleService
 from stepwire.services.secrets import SecretService
 from stepwire.services.tickets import TicketService
 from stepwire.services.workflows import WorkflowService
@@ -51,6 +52,7 @@ class Services:
     control: RunControl
     secrets: SecretService
     hooks: HookService
+    schedules: ScheduleService
     tickets: TicketService
     stream: RunStream
     overviews: Overviews
@@ -107,6 +109,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
             ),
             secrets=SecretService(database.pool, keyring),
             hooks=HookService(database.pool, keyring),
+            schedules=ScheduleService(database, workflows, settings.max_input_bytes),
             tickets=TicketService(database.pool, redis),
             stream=RunStream(database.pool, feeds, workflows),
             overviews=overviews,

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -20,10 +21,12 @@ from stepwire.runtime.deliveries import Deliverer
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans
 from stepwire.runtime.runner import Runner
+from stepwire.runtime.schedules import Scheduler
 from stepwire.runtime.secrets import SecretReader
 from stepwire.runtime.watchdog import Watchdog
 from stepwire.settings import Settings
 from stepwire.signals.connection import ANSWER_SECONDS, open_redis
+from stepwire.signals.live import Announcer
 from stepwire.signals.queue import WakeQueue, open_queue
 from stepwire.signals.wake import Waker
 from stepwire.steps.guard import guarded_client, parse_allow
@@ -79,7 +82,8 @@ async def run_worker(settings: Settings) -> None:
         )  # fmt: skip
         watchdog = Watchdog(settings.database_url, runner.held, settings.lease_seconds)
         deliverer = Deliverer(pool, http, keyring)
-        await _work(runner, create_worker(queue, runner), watchdog, deliverer, stopped, settings.grace_seconds)
+        others = [watchdog.run(), deliverer.run(), Scheduler(pool, waker, Announcer(redis)).run()]
+        await _work(runner, create_worker(queue, runner), others, stopped, settings.grace_seconds)
 
 
 def create_worker(queue: WakeQueue, runner: Runner) -> QuietWorker:
@@ -99,13 +103,11 @@ def create_worker(queue: WakeQueue, runner: Runner) -> QuietWorker:
 async def _work(
     runner: Runner,
     worker: QuietWorker,
-    watchdog: Watchdog,
-    deliverer: Deliverer,
+    others: Sequence[Coroutine[Any, Any, None]],
     stopped: asyncio.Event,
     grace_seconds: float,
 ) -> None:
-    watching = asyncio.create_task(watchdog.run())
-    delivering = asyncio.create_task(deliverer.run())
+    beside = [asyncio.create_task(each) for each in others]
     running = asyncio.create_task(runner.run())
     listening = asyncio.create_task(worker.start())
     ending = asyncio.create_task(stopped.wait())
@@ -116,7 +118,7 @@ async def _work(
         await worker.stop()
         await runner.stop(grace_seconds)
     finally:
-        tasks = (running, listening, ending, watching, delivering)
+        tasks = (running, listening, ending, *beside)
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)

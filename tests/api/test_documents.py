@@ -93,12 +93,16 @@ def test_the_example_bodies_are_taken_as_they_are(server: Api) -> None:
         *(server.http.put(path, json=body) for body in bodies.pop("updateWorkflow")),
         *(server.http.post(f"{path}/validate", json=body) for body in bodies.pop("validateWorkflow")),
         server.http.post(f"{path}/publish"),
+        *(
+            server.http.post("/api/v1/triggers/schedule", json=body | {"workflow_id": path.rpartition("/")[2]})
+            for body in bodies.pop("putSchedule")
+        ),
         *(server.http.put(f"{path}/hook", json=body) for body in bodies.pop("putHook")),
         *(server.http.put("/api/v1/secrets/api_token", json=body) for body in bodies.pop("putSecret")),
         *(server.http.post(f"{path}/run", json=body) for body in bodies.pop("startRun")),
     ]
 
-    assert [answer.status_code for answer in answers] == [201, 201, 200, 200, 200, 200, 201, 201, 201]
+    assert [answer.status_code for answer in answers] == [201, 201, 200, 200, 200, 200, 201, 201, 201, 201]
     assert all(answer.json()["valid"] for answer in answers if "valid" in answer.json())
     assert server.finished(answers[-1].json()["id"])["output"] == {"greet": {"text": "Hello Ada"}}
     assert set(bodies) == {"resumeRun"}, "an operation whose examples nobody tries"
@@ -131,6 +135,7 @@ def test_the_document_is_what_the_decoders_do(server: Api) -> None:
         "ValidationRequest",
         "SecretInput",
         "HookInput",
+        "ScheduleInput",
     }
 
     assert inputs == {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}

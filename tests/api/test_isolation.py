@@ -114,6 +114,9 @@ BY_RUN: dict[str, list[Call]] = {
     "createSocketTicket": [lambda client, one: client.post(f"{RUNS}/{one}/socket-ticket")],
 }
 WITHOUT_IDS = {"listWorkflows", "createWorkflow", "listStepTypes", "getHealth", "getReadiness"}
+SCHEDULES = {  # test_schedules.py
+    "putSchedule", "listSchedules", "getSchedule", "deleteSchedule", "previewSchedule", "pauseSchedule", "resumeSchedule",
+}  # fmt: skip
 BY_NAME = {"listSecrets", "getSecret", "putSecret", "deleteSecret"}  # test_secret_routes.py
 
 # Every query parameter of every list, with what might lead to something of the stranger's (`theirs` by kind).
@@ -143,6 +146,15 @@ FILTERS: dict[str, tuple[str, dict[str, list[str]]]] = {
             "per_page": ["1", "200"],
         },
     ),
+    "listSchedules": (
+        "/api/v1/triggers/schedules",
+        {
+            "workflow_id": ["{published}", "{archived}", "{draft}", "{run}"],
+            "cursor": ["", "{workflow_cursor}", "{run_cursor}"],
+            "page": ["1", "2", "1000000"],
+            "per_page": ["1", "200"],
+        },
+    ),
 }
 
 
@@ -158,6 +170,7 @@ def theirs(server: Api) -> Iterator[dict[str, str]]:
         draft, published, archived = made(), made(), made()
         for one in (published, archived):
             assert client.post(f"{WORKFLOWS}/{one}/publish").status_code == 200
+        client.post("/api/v1/triggers/schedule", json={"workflow_id": published, "cron": "0 0 1 1 *"})
         started = client.post(f"{WORKFLOWS}/{published}/run", headers={"Idempotency-Key": "theirs"})
         assert client.post(f"{WORKFLOWS}/{archived}/archive").status_code == 200
         run = started.json()["id"]
@@ -184,7 +197,7 @@ def test_every_operation_is_looked_at(server: Api) -> None:
     document = server.http.get("/docs/openapi.json").json()
     operations = {operation["operationId"] for item in document["paths"].values() for operation in item.values()}
 
-    assert operations == {*BY_WORKFLOW, *BY_RUN, *WITHOUT_IDS, *BY_NAME}
+    assert operations == {*BY_WORKFLOW, *BY_RUN, *WITHOUT_IDS, *BY_NAME, *SCHEDULES}
 
 
 @pytest.mark.parametrize("kind", ["draft", "published", "archived"])
@@ -239,7 +252,7 @@ def test_every_filter_is_looked_at(server: Api) -> None:
         for operation in item.values()
     }
 
-    by_id = {*BY_WORKFLOW, *BY_RUN} - {"listRuns"}
+    by_id = {*BY_WORKFLOW, *BY_RUN, *SCHEDULES} - {"listRuns", "listSchedules"}
     assert {name: set(filters) for name, (_, filters) in FILTERS.items()} == {
         name: parameters for name, parameters in queried.items() if parameters and name not in by_id
     }

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -47,7 +47,7 @@ def fits(simulation: CronSim, wall: datetime) -> bool:
 
 def expected(cron: str, tz: ZoneInfo, start: datetime, end: datetime) -> list[datetime]:
     """Every minute after ``start`` and up to ``end`` that the rule names."""
-    simulation = CronSim(cron, datetime(2024, 1, 1))
+    simulation = CronSim(cron, datetime(2024, 1, 1))  # noqa: DTZ001
     minutes = [start + number * MINUTE for number in range(1, int((end - start) / MINUTE) + 1)]
     minute, hour, *_ = cron.split()
     if minute.startswith("*") or hour.startswith("*"):
@@ -98,10 +98,10 @@ def test_there_are_changes_to_look_at() -> None:
     assert len({name for name, _ in CHANGES}) > 150
 
 
-@given(fields, st.sampled_from(sorted(available_timezones())), st.datetimes(datetime(2024, 1, 1), datetime(2031, 1, 1)))
-def test_each_instant_comes_after_the_one_before_and_is_found_from_it(cron: str, name: str, start: datetime) -> None:
+@given(fields, st.sampled_from(sorted(available_timezones())), st.integers(1_704_067_200, 1_924_000_000))
+def test_each_instant_comes_after_the_one_before_and_is_found_from_it(cron: str, name: str, start: int) -> None:
     """A schedule that looks for one instant at a time finds the same as one that looks for many."""
-    tz, at = ZoneInfo(name), start.replace(tzinfo=UTC)
+    tz, at = ZoneInfo(name), datetime.fromtimestamp(start, UTC)
     found = [due.at for due in islice(dues(cron, tz, at), 5)]
     one_by_one = []
     for _ in range(5):
@@ -135,7 +135,7 @@ def test_what_goes_by_elapsed_time_neither_pauses_nor_doubles() -> None:
         later.at - earlier.at
         for start in (datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 10, 24, 12, tzinfo=UTC))
         for found in [list(islice(dues("*/10 * * * *", BERLIN, start), 200))]
-        for earlier, later in zip(found, found[1:], strict=False)
+        for earlier, later in pairwise(found)
     )
 
     assert set(gaps) == {timedelta(minutes=10)}
@@ -156,7 +156,7 @@ def test_names_and_spaces_are_understood(cron: str, same: str) -> None:
         ("* * * 13 *", "month '13'"), ("* * * * 8", "day of week '8'"), ("*/0 * * * *", "minute"),
         ("5-1 * * * *", "minute"), ("a * * * *", "minute"), ("0 0 30 2 *", "day of month"), ("0 0 * * L", "day of week"),
         ("1;2 * * * *", "holds something"), ("0 " * 200, "200 characters"), ("\x00 * * * *", "holds something"),
-        ("١ * * * *", "holds something"), ("1/2/3/4 * * * ,", "minute"), ("L/2 * * * *", "minute"),
+        ("\u0661 * * * *", "holds something"), ("1/2/3/4 * * * ,", "minute"), ("L/2 * * * *", "minute"),
     ],
 )  # fmt: skip
 def test_what_is_no_cron_expression_is_refused_with_the_field_that_is_wrong(cron: str, said: str) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from stepwire.api.examples import ANSWERS, BODIES, refusal
 from stepwire.api.problems import PROBLEM_JSON
-from stepwire.api.schemas import catalog, common, hooks, runs, secrets, workflows
+from stepwire.api.schemas import catalog, common, hooks, runs, schedules, secrets, workflows
 from stepwire.api.schemas.common import Page, Problem, Sequel
 from stepwire.api.schemas.workflows import ReadOnly
 from stepwire.definition.plan import Handles
@@ -21,6 +21,7 @@ Json = dict[str, Any]
 _GENERIC: dict[str, Any] = {
     "WorkflowPage": Page[workflows.WorkflowResponse],
     "RunPage": Page[runs.RunResponse],
+    "SchedulePage": Page[schedules.ScheduleResponse],
     "StepRunPage": Sequel[runs.StepRunResponse],
     "EventPage": Sequel[runs.EventResponse],
 }
@@ -63,6 +64,9 @@ _BY_OPERATION: dict[str, list[str]] = {
     "startRun 201": ["Location", "Preference-Applied"],
     "startRun 200": ["Location", "Idempotency-Replayed", "Preference-Applied"],
     "putSecret 201": ["Location"],
+    "listSchedules 200": ["Link"],
+    "putSchedule 201": ["Location"],
+    "putSchedule 200": ["Location"],
     "resumeRun 202": ["Preference-Applied"],
     "retryRun 202": ["Preference-Applied"],
 }
@@ -81,6 +85,7 @@ _PATHS = {
     "run_id": "The run's id",
     "name": "The secret's name",
     "delivery_id": "The delivery's id",
+    "schedule_id": "The schedule's id",
 }
 _PHRASES = {
     "200": "What was asked for", "201": "Made", "202": "Accepted: it happens now", "204": "Done",
@@ -111,7 +116,9 @@ def _place(document: Json, path: str, item: Json) -> tuple[int, bool, int, str]:
 def _schemas() -> tuple[Json, dict[str, str]]:
     """Msgspec's schemas of all Structs, and Litestar's names to ours."""
     kinds = {
-        name: kind for module in (common, catalog, workflows, runs, secrets, hooks) for name, kind in _structs(module)
+        name: kind
+        for module in (common, catalog, workflows, runs, secrets, hooks, schedules)
+        for name, kind in _structs(module)
     }
     kinds[Handles.__name__] = Handles
     named = {**kinds, **_GENERIC}

@@ -11,6 +11,7 @@ from stepwire.api.problems import of_error
 from stepwire.api.schemas.common import Problem
 from stepwire.api.schemas.hooks import AttemptResponse, DeliveryResponse, HookResponse
 from stepwire.api.schemas.runs import EventResponse, RunContext, RunResponse, StepContext, StepRunResponse
+from stepwire.api.schemas.schedules import ScheduleResponse
 from stepwire.api.schemas.secrets import SecretResponse
 from stepwire.api.schemas.workflows import WorkflowResponse
 from stepwire.errors import Issue, StepwireError
@@ -53,6 +54,13 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "startRun": {"greet": _example("For the greeting", {"input": {"name": "Ada"}})},
     "putHook": {"ends": _example("All ends", {"url": "https://example.com/hooks/stepwire"})},
+    "putSchedule": {
+        "mornings": _example(
+            "On working days at nine",
+            {"workflow_id": "01890a5d-ac96-774b-bcce-b302099a8057", "cron": "0 9 * * MON-FRI", "timezone": "Europe/Berlin",
+             "input": {"name": "Ada"}},
+        )
+    },
     "putSecret": {"token": _example("A token", {"value": "s3cr3t-of-yours"})},
     "resumeRun": {"approve": _example("An approval", {"step_id": "approve", "data": {"approved": True}})},
 }  # fmt: skip
@@ -61,6 +69,7 @@ IDS = {
     "workflow_id": "01890a5d-ac96-774b-bcce-b302099a8057",
     "run_id": "01890a5d-b127-7a1c-9d6f-2b7a4f8d1c03",
     "name": "api_token",
+    "schedule_id": "01890a5d-b3f0-7c2e-8a51-6d1e2f3a4b5c",
     "delivery_id": "7f1c1d9e-3a53-4d3b-9f0e-0a4c1f5b8e21",
 }
 WORKFLOW, RUN = UUID(IDS["workflow_id"]), UUID(IDS["run_id"])
@@ -90,6 +99,11 @@ ANSWERS: dict[str, Any] = {
     "DeliveryResponse": DeliveryResponse(
         id=UUID(IDS["delivery_id"]), run_id=RUN, seq=9, event="run.completed", status="delivered",
         attempts=[AttemptResponse(ENDED, 87, 200)], next_attempt_at=None, created_at=ENDED, delivered_at=ENDED,
+    ),
+    "ScheduleResponse": ScheduleResponse(
+        id=UUID(IDS["schedule_id"]), workflow_id=WORKFLOW, name="default", cron="0 9 * * MON-FRI", timezone="Europe/Berlin",
+        input=ADA, enabled=True, overlap="skip", catch_up="none", jitter=0, next_fire_at=DRAWN, last_fired_at=None,
+        last_run_id=None, created_at=DRAWN, updated_at=DRAWN,
     ),
     "SecretResponse": SecretResponse("api_token", DRAWN, DRAWN),
     "EventResponse": EventResponse(
@@ -160,6 +174,12 @@ _REFUSALS: dict[str, StepwireError] = {
         "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
     ),
     "replayDelivery 404": errors.DeliveryNotFound(f"The workflow has no delivery {IDS['delivery_id']}."),
+    "putSchedule 409": errors.WorkflowNotPublished(f"Publish it first: POST /api/v1/workflows/{IDS['workflow_id']}/publish."),
+    "putSchedule 413": errors.TooLarge("input has 345,678 bytes; the limit is 262,144."),
+    "putSchedule 422": errors.InvalidSchedule(
+        "The minute '60' is out of range, or cannot be read.",
+        issues=(Issue(code="cron", message="The minute '60' is out of range, or cannot be read.", path="/cron"),),
+    ),
     "putSecret 409": errors.EncryptionKeyMissing(
         "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
     ),
@@ -184,6 +204,8 @@ def refusal(operation: str, status: str, path: str) -> Problem:
             type="/problems/unsupported-media-type", title="Unsupported Media Type", status=415,
             detail="Send the body as application/json.", instance=instance,
         )  # fmt: skip
+    if status == "404" and "{schedule_id}" in path:
+        return of_error(errors.ScheduleNotFound(f"There is no schedule {IDS['schedule_id']}."), instance)
     if status == "404" and "{run_id}" in path:
         return of_error(_NO_RUN, instance)
     return of_error(_REFUSALS.get(f"{operation} {status}", _REFUSALS[status]), instance)

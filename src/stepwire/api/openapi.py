@@ -110,6 +110,7 @@ def openapi_config() -> OpenAPIConfig:
         tags=[
             Tag("Workflows", "Draw and publish"),
             Tag("Runs", "Start and follow"),
+            Tag("Triggers", "Start runs by the clock, and by what others send"),
             Tag("Hooks", "Tell others when runs have ended"),
             Tag("Secrets", "What steps may read by name"),
             Tag("Catalog", "The step types"),

@@ -149,7 +149,7 @@ class Written(msgspec.Struct, frozen=True):
     nudged: list[UUID]
 
 
-async def accept(pool: Pool, runs: Sequence[NewRun]) -> dict[UUID, datetime]:
+async def accept(pool: "Pool | Connection", runs: Sequence[NewRun]) -> dict[UUID, datetime]:
     """Store new runs, each with its event 1, where the workflow is published and the idempotency key is new.
 
     A repeat changes nothing and says the same: those that are missing may have been stored by a transaction whose

@@ -94,6 +94,46 @@ class Secret(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class Schedule(Base):
+    """When runs of a workflow start by the clock. ``next_fire_at`` is the next instant that the expression names, ``due_at``
+    when it is to be looked at: the same and somewhat of ``jitter``; null where it is paused, or never due again.
+
+    ``idempotency_key`` is that of the last request that made or changed it.
+    """
+
+    __tablename__ = "schedule"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    owner_id: Mapped[UUID]
+    workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflow.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    cron: Mapped[str]
+    timezone: Mapped[str]
+    input: Mapped[dict[str, Any]]
+    enabled: Mapped[bool]
+    overlap: Mapped[str]
+    catch_up: Mapped[str]
+    jitter: Mapped[int]
+    next_fire_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    last_fired_at: Mapped[datetime | None]
+    last_run_id: Mapped[UUID | None]
+    idempotency_key: Mapped[str | None]
+    request_hash: Mapped[bytes | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        Index("schedule_of_workflow", "workflow_id", "name", unique=True),
+        Index("schedule_of_owner", "owner_id", text("created_at DESC"), text("id DESC")),
+        Index(
+            "schedule_idempotency_key", "owner_id", "idempotency_key", unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+        Index("schedule_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    )  # fmt: skip
+
+
 class Hook(Base):
     """Where a workflow's owner is told that its runs have ended; the secrets are encrypted for just this workflow.
 

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.base import ExecutableOption
 
-from stepwire.db.models import Run, Workflow
+from stepwire.db.models import Run, Schedule, Workflow
 
-Row = TypeVar("Row", Run, Workflow)
+Row = TypeVar("Row", Run, Schedule, Workflow)
 Session = AsyncSession | async_scoped_session[AsyncSession]
 Choices = Mapping[InstrumentedAttribute[str], Sequence[str]]  # columns of an index, and what each may be
 

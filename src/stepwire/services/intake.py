@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import msgspec
-
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import NewRun, accept
 from stepwire.db.limits import let_through
 from stepwire.db.pool import Pool
-from stepwire.engine.events import RunQueued
-from stepwire.signals.live import Announcer, RunChange, event_frame
+from stepwire.signals.live import Announcer, queued_change
 from stepwire.signals.wake import Waker
 
 
@@ -24,12 +21,11 @@ def open_intake(pool: Pool, waker: Waker, announcer: Announcer) -> GroupCommit[N
         limited = {run.workflow_id for run in runs if run.is_limited and run.id in accepted}
         if accepted:
             waker.wake_soon(let_through(pool, limited) if limited else None)
-            announcer.soon((run.owner_id, _queued(run, accepted[run.id])) for run in runs if run.id in accepted)
+            announcer.soon(
+                (run.owner_id, queued_change(run.id, run.workflow_id, run.queued, accepted[run.id]))
+                for run in runs
+                if run.id in accepted
+            )
         return [accepted.get(run.id) for run in runs]
 
     return GroupCommit(write, weigh=lambda run: 2 * len(run.input))
-
-
-def _queued(run: NewRun, at: datetime) -> RunChange:
-    frame = event_frame(run.id, 1, RunQueued.name, None, run.queued, at)
-    return RunChange(run.id, run.workflow_id, 0, 1, [msgspec.Raw(frame)])

@@ -16,6 +16,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
+from stepwire.engine.events import RunQueued
 from stepwire.signals.connection import Lost, next_message
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,12 @@ class RunChange(msgspec.Struct, frozen=True):
 
     def heads(self) -> list[Head]:
         return [msgspec.json.decode(frame, type=Head) for frame in self.frames]
+
+
+def queued_change(run_id: UUID, workflow_id: UUID, queued: str, at: datetime) -> RunChange:
+    """That a run was accepted; ``queued`` is the data of its event 1, as JSON text."""
+    frame = event_frame(run_id, 1, RunQueued.name, None, queued, at)
+    return RunChange(run_id, workflow_id, 0, 1, [msgspec.Raw(frame)])
 
 
 def channel(run_id: UUID) -> str:

@@ -1,0 +1,68 @@
+"""Which runs a schedule that is due starts now, and when it is due next: pure."""
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from stepwire.definition.cron import dues, next_due
+
+Overlap = Literal["skip", "allow", "queue"]
+CatchUp = Literal["none", "last", "all"]
+LATE = timedelta(seconds=60)  # what is later than that was missed, and is for `catch_up` to say
+MOST = 1000  # missed instants that are made up for
+LOOKED_AT = 100_000  # missed instants that are gone through to find the last ones
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """The instants to start a run for, oldest first; ``next_at`` is the next one, None where there is none.
+
+    ``waits``: that instant has come, and a run of the schedule goes on, so that it is to be looked at again soon.
+    """
+
+    instants: list[datetime]
+    next_at: datetime | None
+    waits: bool = False
+
+
+def fire(
+    cron: str, tz: ZoneInfo, *, due: datetime, looked_for_at: datetime, now: datetime, overlap: Overlap, catch_up: CatchUp,
+    is_running: bool,
+) -> Firing:  # fmt: skip
+    """What is to happen at ``now`` to a schedule whose instant ``due`` has come, and was to be looked at ``looked_for_at``.
+
+    Where somebody has looked in time, nothing was missed, however long the instant has waited for a run to end.
+    """
+    come = [due, *_between(cron, tz, due, now)]
+    is_late = now - looked_for_at > LATE
+    following = next_due(cron, tz, now)
+    wanted = come
+    if is_late:
+        wanted = {"none": [each for each in come if now - each < LATE], "last": come[-1:], "all": come}[catch_up]
+    if overlap == "allow":
+        return Firing(wanted[-MOST:], following)
+    if overlap == "skip":
+        return Firing([] if is_running else wanted[-1:], following)
+    if wanted and is_running:
+        return Firing([], wanted[0], waits=True)
+    if catch_up == "all" and len(wanted) > 1:
+        return Firing(wanted[:1], wanted[1], waits=True)
+    return Firing(wanted[:1], following)
+
+
+def due_at(schedule_id: UUID, instant: datetime, jitter: int) -> datetime:
+    """When an instant is looked at: up to ``jitter`` seconds later, always as much for the same instant."""
+    digest = hashlib.sha256(schedule_id.bytes + instant.isoformat().encode()).digest()
+    return instant + timedelta(seconds=int.from_bytes(digest[:8]) % (jitter + 1))
+
+
+def _between(cron: str, tz: ZoneInfo, after: datetime, until: datetime) -> list[datetime]:
+    """The last `MOST` of what was due; of a downtime of months, the oldest are passed over."""
+    start = max(after, until - timedelta(minutes=LOOKED_AT))
+    found = takewhile(lambda each: each.at <= until, dues(cron, tz, start))
+    return [each.at for each in deque(found, maxlen=MOST)]
