@@ -15,6 +15,12 @@ from stack import Api, Process, free_port, until
 from stepwire.db.migrate import migrate
 
 LEASE_SECONDS = 1.0
+UNTOLD = """
+SELECT run_event.run_id FROM run_event JOIN run ON run.id = run_event.run_id
+JOIN hook ON hook.workflow_id = run.workflow_id AND run_event.event = ANY(hook.events)
+LEFT JOIN delivery ON delivery.run_id = run_event.run_id AND delivery.seq = run_event.seq
+WHERE delivery.status IS DISTINCT FROM 'delivered'
+"""
 
 
 class Fleet:
@@ -80,9 +86,17 @@ class Fleet:
             self.replace(name)
         self._wait_for_the_end()
         until(lambda: not left_jobs(self.redis), f"no job being left: {left_jobs(self.redis)}")
+        until(self._has_told_all, "every end being told to its hook")
+        told = {f"msg_{each['id'].hex}" for each in asyncio.run(self.fetch("SELECT id FROM delivery"))}
+        assert told <= world.told, "a delivery is said to be taken that nobody has seen"
         keys = [key for _, key in world.calls]
         self.found = asyncio.run(audit(self.url, load.ends, keys, load.effects))
         assert load.late_calls() == []
+
+    def _has_told_all(self) -> bool:
+        """Those that a killed worker had in hand are tried again after a minute, which is not waited for."""
+        asyncio.run(self.execute("UPDATE delivery SET next_at = now() WHERE next_at > now() + interval '1 second'"))
+        return not asyncio.run(self.fetch(UNTOLD))
 
     def _wait_for_the_end(self) -> None:
         try:
@@ -101,6 +115,13 @@ class Fleet:
         database = await asyncpg.connect(self.url)
         try:
             return await database.fetch(statement, *arguments)
+        finally:
+            await database.close()
+
+    async def execute(self, statement: str, *arguments: object) -> None:
+        database = await asyncpg.connect(self.url)
+        try:
+            await database.execute(statement, *arguments)
         finally:
             await database.close()
 

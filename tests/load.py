@@ -20,7 +20,9 @@ OVER = ("completed", "failed", "cancelled")
 
 
 class World(Recorder):
-    """Where the calls go: ``/ok``, ``/slow``, ``/long``, ``/flaky`` (a key's first call fails) and ``/breaks`` (until mended)."""
+    """Where the calls go: ``/ok``, ``/slow``, ``/long``, ``/flaky`` (a key's first call fails) and ``/breaks`` (until mended);
+    and where ends of runs are told, ``/hook``.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -28,15 +30,22 @@ class World(Recorder):
         self.mended: set[str] = set()
         self._known: set[str] = set()
 
-    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+    @property
+    def told(self) -> set[str]:
+        """The ids of the deliveries that have come."""
+        return {each.headers["webhook-id"] for each in list(self.requests) if each.path == "/hook"}
+
+    def _answer(self, handler: BaseHTTPRequestHandler, chosen: int | None = None) -> None:
+        if handler.path == "/hook":
+            super()._answer(handler, 200)
+            return
         key = handler.headers["idempotency-key"]
         self.calls.append((time.time(), key))
         is_new = key not in self._known
         self._known.add(key)
         time.sleep({"/slow": SLOW_SECONDS, "/long": LONG_SECONDS}.get(handler.path, 0))
         broken = handler.path == "/breaks" and key.partition(":")[0] not in self.mended
-        self.answers.append((400 if broken else 503 if handler.path == "/flaky" and is_new else 200, {}, {}))
-        super()._answer(handler)
+        super()._answer(handler, 400 if broken else 503 if handler.path == "/flaky" and is_new else 200)
 
 
 class Load:
@@ -53,6 +62,9 @@ class Load:
         self.faults: list[BaseException] = []
         self._begun = 0
         self._kinds = self._publish(apis[0])
+        for workflow_id in self._kinds.values():
+            hooked = apis[0].http.put(f"/api/v1/workflows/{workflow_id}/hook", json={"url": f"{world.url}/hook"})
+            assert hooked.status_code == 201, hooked.text
 
     def _publish(self, api: Api) -> dict[str, str]:
         def call(name: str, path: str = "ok", **data: Any) -> dict[str, Any]:

@@ -58,12 +58,15 @@ class Recorder:
         self._server.server_close()
         self._thread.join(10)
 
-    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def _answer(self, handler: BaseHTTPRequestHandler, chosen: int | None = None) -> None:
+        """With the status that is ``chosen``, or with the next of the answers."""
         length = int(handler.headers.get("content-length") or 0)
         headers = {name.lower(): value for name, value in handler.headers.items()}
         self.requests.append(Request(handler.command, handler.path, headers, handler.rfile.read(length)))
         self._open.wait(60)
-        status, extra, body = self.answers.pop(0) if self.answers else (200, {}, {})
+        status, extra, body = (chosen or 200, {}, {})
+        if chosen is None and self.answers:
+            status, extra, body = self.answers.pop(0)
         encoded = json.dumps(body).encode()
         try:
             handler.send_response(status)

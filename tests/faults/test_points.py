@@ -2,6 +2,7 @@
 that cannot be recognised.
 """
 
+import asyncio
 import os
 import random
 import threading
@@ -20,7 +21,20 @@ from stepwire.points import POINTS
 SEED = int(os.environ.get("STEPWIRE_FAULTS_SEED") or time.time())
 RUNS = int(os.environ.get("STEPWIRE_FAULTS_RUNS") or 150)
 OF_THE_API = ("accept", "answer", "cancel", "retry", "wake", "nudge")
-OF_THE_WORKER = ("claim", "journal", "act", "child", "tell", "nudge", "renew", "release", "wake")
+OF_THE_WORKER = (
+    "claim",
+    "journal",
+    "act",
+    "child",
+    "tell",
+    "nudge",
+    "renew",
+    "release",
+    "wake",
+    "fire",
+    "deliver",
+    "record",
+)
 _BY_COMMAND = {"api": OF_THE_API, "worker": OF_THE_WORKER}
 PLACES = {
     command: [point for point in POINTS if point.partition(".")[0] in names] for command, names in _BY_COMMAND.items()
@@ -53,6 +67,8 @@ def test_dying_at_any_point_costs_nothing(
                 fleet.replace(name, point)
                 if point.startswith("release"):
                     hold_and_stop(fleet, world)
+                if point == "fire.after":
+                    fire(fleet)
                 until(lambda name=name: fleet.has_died(name) or load.faults, f"{name} dying at {point}")
             fleet.replace(name)
     finally:
@@ -70,6 +86,15 @@ def hold_and_stop(fleet: Fleet, world: World) -> None:
     held = api.start(long)["id"]
     until(lambda: any(key.startswith(held) for _, key in world.calls[before:]), "the call being under way")
     fleet.processes["worker-0"].popen.terminate()
+
+
+def fire(fleet: Fleet) -> None:
+    """Have a schedule due."""
+    api = fleet.apis[0]
+    workflow_id = api.publish(chain(node("done", "core.transform", {"values": {"n": 1}})))
+    made = api.http.post("/api/v1/triggers/schedule", json={"workflow_id": workflow_id, "cron": "0 0 1 1 *"})
+    assert made.status_code == 201, made.text
+    asyncio.run(fleet.execute("UPDATE schedule SET next_fire_at = now(), due_at = now()"))
 
 
 def test_a_child_run_may_end_before_its_parent_is_taken_up_again(
