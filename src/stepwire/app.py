@@ -21,6 +21,7 @@ from stepwire.api.problems import EXCEPTION_HANDLERS
 from stepwire.api.runs import RunController
 from stepwire.api.schedules import ScheduleController
 from stepwire.api.secrets import SecretController
+from stepwire.api.webhooks import WebhookController
 from stepwire.api.workflows import WorkflowController
 from stepwire.auth.tokens import TokenVerifier
 from stepwire.settings import Settings
@@ -55,7 +56,7 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     controllers = [
-        WorkflowController, RunController, ScheduleController, HookController, SecretController, CatalogController,
+        WorkflowController, RunController, WebhookController, ScheduleController, HookController, SecretController, CatalogController,
     ]  # fmt: skip
     api = Router(path="/api/v1", route_handlers=controllers, guards=[admit])
     app = Litestar(

@@ -32,6 +32,7 @@ from stepwire.services.runs import RunService, Workflows
 from stepwire.services.schedules import ScheduleService
 from stepwire.services.secrets import SecretService
 from stepwire.services.tickets import TicketService
+from stepwire.services.webhooks import MAX_WEBHOOK_BYTES, WebhookService
 from stepwire.services.workflows import WorkflowService
 from stepwire.settings import Settings
 from stepwire.signals.connection import open_redis
@@ -53,6 +54,7 @@ class Services:
     secrets: SecretService
     hooks: HookService
     schedules: ScheduleService
+    webhooks: WebhookService
     tickets: TicketService
     stream: RunStream
     overviews: Overviews
@@ -109,6 +111,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
             ),
             secrets=SecretService(database.pool, keyring),
             hooks=HookService(database.pool, keyring),
+            webhooks=WebhookService(database.pool, workflows, runs, feeds, keyring, MAX_WEBHOOK_BYTES),
             schedules=ScheduleService(database, workflows, settings.max_input_bytes),
             tickets=TicketService(database.pool, redis),
             stream=RunStream(database.pool, feeds, workflows),

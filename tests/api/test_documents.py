@@ -94,6 +94,14 @@ def test_the_example_bodies_are_taken_as_they_are(server: Api) -> None:
         *(server.http.post(f"{path}/validate", json=body) for body in bodies.pop("validateWorkflow")),
         server.http.post(f"{path}/publish"),
         *(
+            server.http.post(f"/api/v1/triggers/webhook/{path.rpartition('/')[2]}", json=body | {"name": "Ada"})
+            for body in bodies.pop("receiveWebhook")
+        ),
+        *(
+            server.http.post(f"/api/v1/triggers/webhook/{path.rpartition('/')[2]}/secret", json=body)
+            for body in bodies.pop("renewWebhookSecret")
+        ),
+        *(
             server.http.post("/api/v1/triggers/schedule", json=body | {"workflow_id": path.rpartition("/")[2]})
             for body in bodies.pop("putSchedule")
         ),
@@ -102,7 +110,7 @@ def test_the_example_bodies_are_taken_as_they_are(server: Api) -> None:
         *(server.http.post(f"{path}/run", json=body) for body in bodies.pop("startRun")),
     ]
 
-    assert [answer.status_code for answer in answers] == [201, 201, 200, 200, 200, 200, 201, 201, 201, 201]
+    assert [answer.status_code for answer in answers] == [201, 201, 200, 200, 200, 200, 202, 201, 201, 201, 201, 201]
     assert all(answer.json()["valid"] for answer in answers if "valid" in answer.json())
     assert server.finished(answers[-1].json()["id"])["output"] == {"greet": {"text": "Hello Ada"}}
     assert set(bodies) == {"resumeRun"}, "an operation whose examples nobody tries"
@@ -136,6 +144,7 @@ def test_the_document_is_what_the_decoders_do(server: Api) -> None:
         "SecretInput",
         "HookInput",
         "ScheduleInput",
+        "WebhookSecretInput",
     }
 
     assert inputs == {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}

@@ -75,6 +75,21 @@ BY_WORKFLOW: dict[str, list[Call]] = {
             f"{WORKFLOWS}/{one}/run", json={"idempotency_key": "theirs"}, headers={"Idempotency-Key": "other"}
         ),
     ],
+    "renewWebhookSecret": [
+        lambda client, one: client.post(f"/api/v1/triggers/webhook/{one}/secret"),
+        lambda client, one: client.post(f"/api/v1/triggers/webhook/{one}/secret", json={"secret": "chosen-by-hand"}),
+        lambda client, one: client.post(
+            f"/api/v1/triggers/webhook/{one}/secret", headers={"Idempotency-Key": "theirs"}
+        ),
+    ],
+    "receiveWebhook": [
+        lambda client, one: client.post(f"/api/v1/triggers/webhook/{one}", json={"no": "fit"}),
+        lambda client, one: client.post(f"/api/v1/triggers/webhook/{one}", headers={"Prefer": "wait=1"}),
+    ],
+    "shakeHands": [
+        lambda client, one: client.get(f"/api/v1/triggers/webhook/{one}"),
+        lambda client, one: client.get(f"/api/v1/triggers/webhook/{one}", params={"hub.challenge": "1"}),
+    ],
     "putHook": [
         lambda client, one: client.put(f"{WORKFLOWS}/{one}/hook", json={"url": "https://example.com"}),
         lambda client, one: client.put(f"{WORKFLOWS}/{one}/hook", json={"url": "no"}),

@@ -12,7 +12,7 @@ import msgspec
 
 from stepwire.api.examples import ANSWERS, BODIES, refusal
 from stepwire.api.problems import PROBLEM_JSON
-from stepwire.api.schemas import catalog, common, hooks, runs, schedules, secrets, workflows
+from stepwire.api.schemas import catalog, common, hooks, runs, schedules, secrets, webhooks, workflows
 from stepwire.api.schemas.common import Page, Problem, Sequel
 from stepwire.api.schemas.workflows import ReadOnly
 from stepwire.definition.plan import Handles
@@ -64,6 +64,9 @@ _BY_OPERATION: dict[str, list[str]] = {
     "startRun 201": ["Location", "Preference-Applied"],
     "startRun 200": ["Location", "Idempotency-Replayed", "Preference-Applied"],
     "putSecret 201": ["Location"],
+    "receiveWebhook 202": ["Location", "Preference-Applied"],
+    "receiveWebhook 200": ["Preference-Applied"],
+    "renewWebhookSecret 200": ["Idempotency-Replayed"],
     "listSchedules 200": ["Link"],
     "putSchedule 201": ["Location"],
     "putSchedule 200": ["Location"],
@@ -87,6 +90,7 @@ _PATHS = {
     "delivery_id": "The delivery's id",
     "schedule_id": "The schedule's id",
 }
+_PUBLIC = {"receiveWebhook", "shakeHands"}
 _PHRASES = {
     "200": "What was asked for", "201": "Made", "202": "Accepted: it happens now", "204": "Done",
     "429": "Too many requests", "503": "Something that is needed is away just now; send it again",
@@ -117,7 +121,7 @@ def _schemas() -> tuple[Json, dict[str, str]]:
     """Msgspec's schemas of all Structs, and Litestar's names to ours."""
     kinds = {
         name: kind
-        for module in (common, catalog, workflows, runs, secrets, hooks, schedules)
+        for module in (common, catalog, workflows, runs, secrets, hooks, schedules, webhooks)
         for name, kind in _structs(module)
     }
     kinds[Handles.__name__] = Handles
@@ -232,6 +236,10 @@ def _complete_operation(path: str, operation: Json) -> None:
     )
     for parameter in operation.get("parameters", []):
         _complete_parameter(parameter)
+    if name in _PUBLIC:
+        operation["security"] = [{}, {"bearer": []}]  # what it is signed with is the sender's affair
+    if name == "receiveWebhook":
+        operation["requestBody"] = {"content": {"application/json": {"schema": {"oneOf": [{}]}}}}
     if "requestBody" in operation:
         _complete_body(name, operation["requestBody"])
     if path.startswith("/api/"):

@@ -54,6 +54,8 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "startRun": {"greet": _example("For the greeting", {"input": {"name": "Ada"}})},
     "putHook": {"ends": _example("All ends", {"url": "https://example.com/hooks/stepwire"})},
+    "receiveWebhook": {"order": _example("What a shop sends", {"order": 7})},
+    "renewWebhookSecret": {"made": _example("Make one", {})},
     "putSchedule": {
         "mornings": _example(
             "On working days at nine",
@@ -128,6 +130,9 @@ def _malformed(message: str, path: str) -> StepwireError:
     return errors.Malformed(detail, issues=(Issue(code="malformed", message=message, path=path),))
 
 
+_NOT_SIGNED = errors.Unauthenticated(
+    "The request is not signed as the workflow's webhook trigger wants it, or there is no such webhook."
+)
 _NO_HOOK = errors.HookNotFound(f"There is no hook for a workflow {IDS['workflow_id']}.")
 _REFUSALS: dict[str, StepwireError] = {
     "400": _malformed("Object contains unknown field `nam`", ""),
@@ -174,6 +179,19 @@ _REFUSALS: dict[str, StepwireError] = {
         "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
     ),
     "replayDelivery 404": errors.DeliveryNotFound(f"The workflow has no delivery {IDS['delivery_id']}."),
+    "receiveWebhook 401": _NOT_SIGNED,
+    "shakeHands 401": _NOT_SIGNED,
+    "receiveWebhook 409": errors.WorkflowNotPublished(f"Publish it first: POST /api/v1/workflows/{IDS['workflow_id']}/publish."),
+    "receiveWebhook 413": errors.TooLarge("The body is larger than a webhook's may be."),
+    "receiveWebhook 422": errors.InvalidInput(
+        "The input does not fit the workflow's input_schema: 'name' is a required property",
+        issues=(Issue(code="input", message="'name' is a required property", path="/input"),),
+    ),
+    "renewWebhookSecret 409": errors.EncryptionKeyMissing(
+        "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
+    ),
+    "renewWebhookSecret 413": errors.TooLarge("The body is larger than any request of this API may be."),
+    "renewWebhookSecret 422": errors.InvalidSecret("A signing secret has 8 to 500 printable characters."),
     "putSchedule 409": errors.WorkflowNotPublished(f"Publish it first: POST /api/v1/workflows/{IDS['workflow_id']}/publish."),
     "putSchedule 413": errors.TooLarge("input has 345,678 bytes; the limit is 262,144."),
     "putSchedule 422": errors.InvalidSchedule(
@@ -203,6 +221,11 @@ def refusal(operation: str, status: str, path: str) -> Problem:
         return Problem(
             type="/problems/unsupported-media-type", title="Unsupported Media Type", status=415,
             detail="Send the body as application/json.", instance=instance,
+        )  # fmt: skip
+    if status == "405":
+        return Problem(
+            type="/problems/method-not-allowed", title="Method Not Allowed", status=405,
+            detail="This address has other methods; the Allow header names them.", instance=instance,
         )  # fmt: skip
     if status == "404" and "{schedule_id}" in path:
         return of_error(errors.ScheduleNotFound(f"There is no schedule {IDS['schedule_id']}."), instance)

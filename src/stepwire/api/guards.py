@@ -12,6 +12,7 @@ from stepwire.errors import TooManyRequests, Unauthenticated
 from stepwire.signals.rate import RateLimiter
 
 PUBLIC = "public"
+ANY_BODY = "any_body"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -19,7 +20,8 @@ async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     """All of the below: one guard, since Litestar copies the handler for each; async, since it runs others in threads."""
     await require_token(connection, handler)
     await require_moderation(connection, handler)
-    require_json(connection)
+    if not handler.opt.get(ANY_BODY):
+        require_json(connection)
 
 
 async def require_token(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -35,6 +35,7 @@ _SAYS = {
     400: "The request is malformed",
     401: "No valid token",
     404: "Not found, or another owner's",
+    405: "Nothing to be had this way",
     409: "Not possible in the state that the resource is in",
     412: "The resource has changed meanwhile",
     413: "Too large",

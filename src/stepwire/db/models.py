@@ -64,6 +64,7 @@ class Workflow(Base):
     webhook_secret: Mapped[bytes | None]
     previous_webhook_secret: Mapped[bytes | None]
     webhook_secret_changed_at: Mapped[datetime | None]
+    secret_idempotency_key: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     published_at: Mapped[datetime | None]
@@ -150,6 +151,7 @@ class Hook(Base):
     previous_secret: Mapped[bytes | None]
     key_id: Mapped[str]
     secret_changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    secret_idempotency_key: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

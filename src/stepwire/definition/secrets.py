@@ -16,6 +16,11 @@ def place(owner: UUID, name: str) -> bytes:
     return b"secret\0" + owner.bytes + name.encode()
 
 
+def webhook_place(workflow_id: UUID) -> bytes:
+    """Where the secret belongs that a workflow's webhook verifies with."""
+    return b"webhook\0" + workflow_id.bytes
+
+
 def hook_place(workflow_id: UUID) -> bytes:
     """Where the secret belongs that a workflow's hook signs with."""
     return b"hook\0" + workflow_id.bytes

@@ -96,7 +96,13 @@ def _run(schedule: DueSchedule, instant: datetime) -> NewRun:
         at=schedule.now, workflow_id=schedule.workflow_id, workflow_version=schedule.version, trigger_type="schedule",
         input=schedule.input,
     )  # fmt: skip
-    trigger = {"schedule_id": schedule.id, "name": schedule.name, "fired_at": fired_at, "timezone": schedule.timezone}
+    trigger = {
+        "type": "schedule",
+        "schedule_id": schedule.id,
+        "name": schedule.name,
+        "fired_at": fired_at,
+        "timezone": schedule.timezone,
+    }
     return NewRun(
         id=run_id, owner_id=schedule.owner_id, workflow_id=schedule.workflow_id, workflow_version=schedule.version,
         trigger_type="schedule", trigger=msgspec.json.encode(trigger).decode(),

@@ -23,13 +23,15 @@ from stepwire.definition.graph import Definition, parse
 from stepwire.definition.input_schema import InputSchema
 from stepwire.definition.plan import Catalog, TriggerType
 from stepwire.engine.events import RunQueued, data_of
-from stepwire.errors import RunNotFound, Unavailable, WorkflowNotFound, WorkflowNotPublished
+from stepwire.errors import InvalidDefinition, RunNotFound, Unavailable, WorkflowNotFound, WorkflowNotPublished
 from stepwire.services.idempotency import check_same, request_hash
 from stepwire.services.limits import check_json
 from stepwire.services.paging import Paging, Part, cut, instant, part_of
+from stepwire.steps.triggers import WebhookConfig, webhook_of
 
 KNOWN_WORKFLOWS = 1000
 ACCEPT_SECONDS = 5
+MAX_TRIGGER_BYTES = 256 << 10
 
 
 class StartedRun(msgspec.Struct, frozen=True):
@@ -51,6 +53,7 @@ class Runnable:
     is_limited: bool
     input_schema: InputSchema | None
     steps: tuple[tuple[str, str], ...]  # step id and type, in the drawn order
+    webhook: WebhookConfig | None  # of the first webhook trigger that is drawn
 
 
 class Workflows:
@@ -78,6 +81,15 @@ class Workflows:
                 self._known.popitem(last=False)
         return known
 
+    async def webhook(self, owner: UUID, workflow_id: UUID) -> WebhookConfig | None:
+        """How the workflow's webhook trigger wants requests to be signed; of a draft, as it is drawn now."""
+        try:
+            return (await self.get(owner, workflow_id)).webhook
+        except WorkflowNotPublished:
+            async with self._database.session() as session:
+                workflow = await WorkflowRepository(session=session).of_owner(owner, workflow_id)
+            return None if workflow is None else await asyncio.to_thread(_drawn_webhook, workflow.definition)
+
     async def _read(self, owner: UUID, workflow_id: UUID) -> Runnable:
         async with self._database.session() as session:
             workflow = await WorkflowRepository(session=session).of_owner(owner, workflow_id)
@@ -90,12 +102,20 @@ class Workflows:
     def _runnable(self, workflow: Workflow) -> Runnable:
         schema = None if workflow.input_schema is None else InputSchema(workflow.input_schema)
         is_limited = workflow.concurrency_limit is not None
-        return Runnable(workflow.version, is_limited, schema, self._outline(parse(workflow.definition)))
+        definition = parse(workflow.definition)
+        return Runnable(workflow.version, is_limited, schema, self._outline(definition), webhook_of(definition))
 
     def _outline(self, definition: Definition) -> tuple[tuple[str, str], ...]:
         """The steps outside of containers: what lies in one has no state of its own, only its items' steps have."""
         containers = Containers(definition, self._catalog)
         return tuple((node.id, node.step_type or "") for node in definition.steps if containers.of[node.id] is None)
+
+
+def _drawn_webhook(raw: dict[str, Any]) -> WebhookConfig | None:
+    try:
+        return webhook_of(parse(raw))
+    except InvalidDefinition:
+        return None
 
 
 def not_published(workflow_id: UUID) -> WorkflowNotPublished:
@@ -117,8 +137,19 @@ class RunService:
         self._intake = intake
         self._max_input_bytes = max_input_bytes
 
-    async def start(self, owner: UUID, workflow_id: UUID, value: Any, key: str | None) -> StartedRun | Run:
-        """Accept a run; it is durable when this returns, and a worker is told.
+    async def start(
+        self,
+        owner: UUID,
+        workflow_id: UUID,
+        value: Any,
+        key: str | None,
+        *,
+        trigger_type: TriggerType = "manual",
+        trigger: dict[str, Any] | None = None,
+        max_bytes: int | None = None,
+    ) -> StartedRun | Run:
+        """Accept a run; it is durable when this returns, and a worker is told. ``trigger`` is what expressions read of what
+        started it; with one, the key stands for a delivery, however its input may differ when it comes again.
 
         Returns:
             The run, or the one that an earlier request with the same key started.
@@ -128,7 +159,8 @@ class RunService:
             Unavailable.
         """
         workflow = await self._workflows.get(owner, workflow_id)
-        encoded = check_json(value, "input", self._max_input_bytes).decode()
+        encoded = check_json(value, "input", max_bytes or self._max_input_bytes).decode()
+        told = None if trigger is None else check_json(trigger, "trigger", MAX_TRIGGER_BYTES).decode()
         if workflow.input_schema is not None:
             workflow.input_schema.check(value)
         run_id = uuid7()
@@ -136,17 +168,17 @@ class RunService:
             at=datetime.now(UTC),  # the row gets the database's
             workflow_id=workflow_id,
             workflow_version=workflow.version,
-            trigger_type="manual",
+            trigger_type=trigger_type,
             input=value,
         )
-        digest = None if key is None else request_hash(value)
+        digest = None if key is None else request_hash(value if trigger is None else None)
         new = NewRun(
             id=run_id,
             owner_id=owner,
             workflow_id=workflow_id,
             workflow_version=workflow.version,
-            trigger_type="manual",
-            trigger=None,
+            trigger_type=trigger_type,
+            trigger=told,
             input=encoded,
             queued=msgspec.json.encode(data_of(queued)).decode(),
             idempotency_key=key,
@@ -159,8 +191,8 @@ class RunService:
         except TimeoutError:
             raise Unavailable("The run could not be stored in time; send it again, with an idempotency key.") from None
         if created_at is None:
-            return await self._earlier(workflow_id, key, digest or b"")
-        return StartedRun(run_id, workflow_id, workflow.version, "manual", value, created_at)
+            return await self._earlier(workflow_id, trigger_type, key, digest or b"")
+        return StartedRun(run_id, workflow_id, workflow.version, trigger_type, value, created_at)
 
     async def get(self, owner: UUID, run_id: UUID) -> tuple[Run, Sequence[StepRun]]:
         """A run with its steps. Raises: RunNotFound."""
@@ -214,11 +246,11 @@ class RunService:
             _found(await repository.of_owner(owner, run_id), run_id)
             return await repository.events(run_id, after=after, limit=limit)
 
-    async def _earlier(self, workflow_id: UUID, key: str | None, digest: bytes) -> Run:
+    async def _earlier(self, workflow_id: UUID, trigger_type: str, key: str | None, digest: bytes) -> Run:
         """The run with this key; without one, the workflow took no run because it is archived."""
         async with self._database.session() as session:
             repository = RunRepository(session=session)
-            run = await repository.by_idempotency_key(workflow_id, "manual", key) if key is not None else None
+            run = await repository.by_idempotency_key(workflow_id, trigger_type, key) if key is not None else None
         if run is None:
             raise WorkflowNotPublished("The workflow is archived; it takes no more runs.")
         check_same(run.request_hash, digest)

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from stepwire.definition.graph import Definition
 from stepwire.definition.plan import Handles
 from stepwire.steps.base import BuiltIn, InlineContext, NoConfig, Outcome
 
@@ -53,6 +54,17 @@ class WebhookTrigger(_Trigger):
     icon = "webhook"
     config = WebhookConfig
     examples: ClassVar = [{"auth": "github"}]
+
+
+def webhook_of(definition: Definition) -> WebhookConfig | None:
+    """The configuration of the first webhook trigger that is drawn; None where there is none, or it cannot be read."""
+    for node in definition.steps:
+        if node.step_type == WebhookTrigger.type:
+            try:
+                return msgspec.convert(node.settings.get("config") or {}, WebhookConfig)
+            except msgspec.ValidationError:
+                return None
+    return None
 
 
 class ScheduleTrigger(_Trigger):

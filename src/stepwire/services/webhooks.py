@@ -1,0 +1,219 @@
+"""Webhooks: who may start a run by one, with what, and what the sender is answered."""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from stepwire.auth.encryption import Keyring, Unreadable
+from stepwire.auth.signing import new_secret
+from stepwire.auth.webhooks import SIGNATURE_HEADERS, Headers, is_genuine, is_token
+from stepwire.db import webhooks
+from stepwire.db.models import Run
+from stepwire.db.pool import Pool
+from stepwire.db.webhooks import Target
+from stepwire.definition.secrets import webhook_place
+from stepwire.definition.webhook_input import UnreadableBody, delivery_id, input_of, trigger_of
+from stepwire.errors import (
+    EncryptionKeyMissing,
+    InvalidSecret,
+    Malformed,
+    Unauthenticated,
+    WorkflowNotFound,
+    WorkflowNotPublished,
+)
+from stepwire.services.feeds import Feeds
+from stepwire.services.idempotency import check_same
+from stepwire.services.runs import RunService, StartedRun, Workflows, not_published
+from stepwire.steps.triggers import WebhookConfig
+
+MIN_SECRET, MAX_SECRET = 8, 500
+MAX_WEBHOOK_BYTES = 2 << 20  # of the input: a body of 1 MiB, as base64 where it is no text
+MAX_CHALLENGE = 1000
+LOOK_SECONDS = 1.0
+_NOBODY = UUID(int=0)
+_VISIBLE = re.compile(r"[!-~]{1,255}")
+_REFUSED = "The request is not signed as the workflow's webhook trigger wants it, or there is no such webhook."
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to a webhook: names of headers in lower case, the body's raw bytes; ``owner`` is who the access token
+    belongs to, where there is a valid one. ``key`` is the idempotency key that it names itself.
+    """
+
+    method: str
+    headers: Headers
+    query: Sequence[tuple[str, str]]
+    body: bytes
+    owner: UUID | None
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The run that a request started, or that the same delivery had started before, and whether the sender ``waits`` for
+    what it answers.
+    """
+
+    run: StartedRun | Run
+    owner: UUID
+    waits: bool
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What `webhook.respond` says."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+class WebhookService:
+    """Takes webhooks' requests, and keeps what they are signed with."""
+
+    def __init__(
+        self, pool: Pool, workflows: Workflows, runs: RunService, feeds: Feeds, keyring: Keyring | None, max_bytes: int
+    ) -> None:
+        self._pool = pool
+        self._workflows = workflows
+        self._runs = runs
+        self._feeds = feeds
+        self._keyring = keyring
+        self._max_bytes = max_bytes
+        self._decoy = None if keyring is None else keyring.seal(new_secret().encode(), webhook_place(_NOBODY))
+
+    async def receive(self, workflow_id: UUID, call: Call) -> Accepted | str:
+        """Start a run, once for each delivery; it is stored when this returns. Or give a challenge to send back (Slack's
+        ``url_verification``).
+
+        Raises:
+            Unauthenticated: also where there is no such workflow; the two cannot be told apart.
+            WorkflowNotPublished, Malformed, InvalidInput, TooLarge, Unacceptable, Unavailable.
+        """
+        target = await self._genuine(workflow_id, call)
+        if target.status != "published":
+            raise not_published(workflow_id) if target.status == "draft" else _archived()
+        workflow = await self._workflows.get(target.owner_id, workflow_id)
+        content_type = next(iter(call.headers.get("content-type", ())), "")
+        try:
+            value = await asyncio.to_thread(input_of, content_type, call.body)
+        except UnreadableBody as error:
+            raise Malformed(str(error)) from None
+        config = workflow.webhook
+        if config is not None and config.auth == "slack" and value.get("type") == "url_verification":
+            return _challenge(value.get("challenge"))
+        named = call.key or _key(delivery_id(call.headers, value))
+        hidden = SIGNATURE_HEADERS | ({config.header.lower()} if config is not None else set())
+        shown = ((name, each) for name, values in call.headers.items() for each in values)
+        run = await self._runs.start(
+            target.owner_id, workflow_id, value, named, trigger_type="webhook", max_bytes=self._max_bytes,
+            trigger=trigger_of(call.method, shown, call.query, hidden),
+        )  # fmt: skip
+        return Accepted(run, target.owner_id, config is not None and config.respond == "when_finished")
+
+    async def shake_hands(self, workflow_id: UUID, query: dict[str, str]) -> str:
+        """The challenge to send back to a provider that asks whether the address is meant (Meta: ``hub.challenge``).
+
+        Raises:
+            Unauthenticated: ``hub.verify_token`` is not the webhook's secret, or there is no such webhook.
+        """
+        target = await webhooks.target(self._pool, workflow_id)
+        if not is_token(self._secrets(workflow_id, target), query.get("hub.verify_token", "")) or target is None:
+            raise Unauthenticated(_REFUSED)
+        return _challenge(query.get("hub.challenge"))
+
+    async def answer(self, accepted: Accepted, seconds: float) -> Answer | None:
+        """What the run says to the sender, within so many seconds; None where it says nothing by then, or has ended."""
+        run_id, loop = accepted.run.id, asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        async with self._feeds.watch(run_id) as feed:
+            while True:
+                run, _ = await self._runs.get(accepted.owner, run_id)
+                said = await webhooks.answer(self._pool, run_id)
+                left = deadline - loop.time()
+                if said is not None:
+                    return msgspec.json.decode(said, type=Answer)
+                if run.status not in ("queued", "running") or left <= 0:
+                    return None
+                await feed.changed(min(left, LOOK_SECONDS))
+
+    async def renew_secret(
+        self, owner: UUID, workflow_id: UUID, secret: str | None, key: str | None
+    ) -> tuple[str, bool]:
+        """Take a signing secret, or make one; the one before works for another day. The secret, and whether it is new:
+        a request that is repeated with its idempotency key gets the same.
+
+        Raises:
+            WorkflowNotFound, InvalidSecret, EncryptionKeyMissing, IdempotencyKeyReused.
+        """
+        if self._keyring is None:
+            raise EncryptionKeyMissing(
+                "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
+            )
+        chosen = new_secret() if secret is None else _checked(secret)
+        sealed = self._keyring.seal(chosen.encode(), webhook_place(workflow_id))
+        if await webhooks.renew_secret(self._pool, owner, workflow_id, sealed, key):
+            return chosen, True
+        target = await webhooks.target(self._pool, workflow_id)
+        if target is None or target.owner_id != owner:
+            raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
+        [current, *_] = self._secrets(workflow_id, target)
+        if secret is not None:
+            check_same(current.encode(), secret.encode())
+        return current, False
+
+    async def _genuine(self, workflow_id: UUID, call: Call) -> Target:
+        """The same work for a workflow that is not there as for one whose signature is wrong."""
+        target = await webhooks.target(self._pool, workflow_id)
+        config = None if target is None else await self._workflows.webhook(target.owner_id, workflow_id)
+        secrets = self._secrets(workflow_id, target)
+        known = config or WebhookConfig()
+        is_signed = is_genuine(known.auth, secrets, call.headers, call.body, now=time.time(), token_header=known.header)
+        if target is None or not (call.owner == target.owner_id or (is_signed and config is not None)):
+            raise Unauthenticated(_REFUSED)
+        return target
+
+    def _secrets(self, workflow_id: UUID, target: Target | None) -> list[str]:
+        if self._keyring is None or self._decoy is None:
+            return []
+        if target is None:
+            self._keyring.open(self._decoy, webhook_place(_NOBODY))
+            return [new_secret()]
+        place, found = webhook_place(workflow_id), []
+        for sealed in (target.secret, target.previous):
+            if sealed is not None:
+                try:
+                    found.append(self._keyring.open(sealed, place).decode())
+                except Unreadable:
+                    continue
+        return found
+
+
+def _archived() -> WorkflowNotPublished:
+    return WorkflowNotPublished("The workflow is archived; it takes no more runs.")
+
+
+def _key(sent: str | None) -> str | None:
+    """A sender's name for a delivery as an idempotency key, which has 1 to 255 visible ASCII characters."""
+    if sent is None or not sent.strip():
+        return None
+    return sent if _VISIBLE.fullmatch(sent) else hashlib.sha256(sent.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _challenge(text: Any) -> str:
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable() or len(text) > MAX_CHALLENGE:
+        raise Malformed(f"The challenge is no text of up to {MAX_CHALLENGE:,} printable ASCII characters.")
+    return text
+
+
+def _checked(secret: str) -> str:
+    if not MIN_SECRET <= len(secret) <= MAX_SECRET or not secret.isprintable():
+        raise InvalidSecret(f"A signing secret has {MIN_SECRET} to {MAX_SECRET} printable characters.")
+    return secret
