@@ -137,11 +137,13 @@ def test_a_delivery_is_sent_again_when_its_owner_says_so(server: Api, recorder: 
 def test_a_changed_secret_signs_beside_the_one_before(server: Api, recorder: Recorder) -> None:
     workflow_id = server.publish(WORK)
     old = put(server, workflow_id, recorder.url).json()["secret"]
-    renewed = server.http.post(f"{hook_of(workflow_id)}/secret")
+    path, key = f"{hook_of(workflow_id)}/secret", {"Idempotency-Key": "one"}
+    renewed, again = (server.http.post(path, headers=key) for _ in range(2))
     server.start(workflow_id)
     [request] = arrived(recorder, 1)
 
-    assert renewed.status_code == 201
+    assert (renewed.status_code, again.status_code) == (201, 200)
+    assert renewed.json() == again.json()
     assert renewed.json()["secret"] != old
     for secret in (old, renewed.json()["secret"]):
         assert Webhook(secret).verify(request.body, request.headers)

@@ -27,6 +27,8 @@ from stack import OWNER, STRANGER, Api, Process, free_port, until
 from stepwire.auth.encryption import Keyring, Unreadable, load_keyring
 from stepwire.db.claims import ClaimedRun
 from stepwire.db.pool import Pool, open_pool
+from stepwire.db.webhooks import renew_secret, target
+from stepwire.definition.secrets import hook_place, webhook_place
 from stepwire.definition.validate import check
 from stepwire.embedded.home import encryption_key
 from stepwire.embedded.postgres import EmbeddedPostgres
@@ -37,6 +39,7 @@ from stepwire.log import configure_logging
 from stepwire.runtime.children import Children
 from stepwire.runtime.executor import Executor, Prepared
 from stepwire.runtime.secrets import SecretReader
+from stepwire.services.hooks import HookService
 from stepwire.services.secrets import SecretService
 from stepwire.settings import Settings
 from stepwire.steps.base import BuiltIn, EffectContext, Outcome, StepFailed
@@ -207,9 +210,38 @@ async def test_a_row_that_was_moved_is_not_read(
     assert "'key'" in error["message"]
 
 
+async def forget_all(pool: Pool) -> None:
+    """What other tests made is under a key of its own."""
+    await pool.execute("DELETE FROM secret")
+    await pool.execute("DELETE FROM hook")
+    await pool.execute("UPDATE workflow SET webhook_secret = NULL, previous_webhook_secret = NULL")
+
+
+async def test_signing_secrets_go_with_the_key(pool: Pool, server: Api) -> None:
+    await forget_all(pool)
+    old, new = Keyring([OLD]), Keyring([NEW])
+    workflow_id = UUID(server.create(chain(node("a")))["id"])
+    place = webhook_place(workflow_id)
+    for secret in (b"the first one", b"the second one"):
+        assert await renew_secret(pool, OWNER, workflow_id, old.seal(secret, place), None)
+    _, signing = await HookService(pool, old).put(OWNER, workflow_id, "https://example.com", ["run.failed"])
+
+    counts = [await SecretService(pool, Keyring([NEW, OLD])).rotate() for _ in range(2)]
+
+    found = await target(pool, workflow_id)
+    hook = await pool.fetchval("SELECT secret FROM hook WHERE workflow_id = $1", workflow_id)
+    assert counts == [2, 0]
+    assert found is not None
+    assert [new.open(each or b"", place) for each in (found.secret, found.previous)] == [
+        b"the second one",
+        b"the first one",
+    ]
+    assert new.open(hook, hook_place(workflow_id)).decode() == signing
+
+
 async def test_the_key_can_be_changed_without_losing_a_secret(pool: Pool) -> None:
     owner = uuid4()
-    await pool.execute("DELETE FROM secret")  # what other tests made is under a key of its own
+    await forget_all(pool)
     await SecretService(pool, Keyring([OLD])).set(owner, "key", "the value")
     with pytest.raises(StepFailed, match="'key' cannot be read"):
         await SecretReader(pool, Keyring([NEW])).read(owner, {"key"})

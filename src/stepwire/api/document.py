@@ -67,6 +67,7 @@ _BY_OPERATION: dict[str, list[str]] = {
     "receiveWebhook 202": ["Location", "Preference-Applied"],
     "receiveWebhook 200": ["Preference-Applied"],
     "renewWebhookSecret 200": ["Idempotency-Replayed"],
+    "renewHookSecret 200": ["Idempotency-Replayed"],
     "listSchedules 200": ["Link"],
     "putSchedule 201": ["Location"],
     "putSchedule 200": ["Location"],

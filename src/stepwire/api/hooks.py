@@ -7,7 +7,7 @@ from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED
 
-from stepwire.api.openapi import made, problems
+from stepwire.api.openapi import made, made_before, problems
 from stepwire.api.paging import refuse_nulls
 from stepwire.api.schemas.hooks import (
     DeliveryPage,
@@ -18,6 +18,7 @@ from stepwire.api.schemas.hooks import (
     delivery_response,
     hook_response,
 )
+from stepwire.api.workflows import REPLAYED
 from stepwire.db.deliveries import Status
 from stepwire.services.hooks import HookService
 from stepwire.services.paging import decode_cursor
@@ -53,10 +54,19 @@ class HookController(Controller):
         """Delete the workflow's hook; what was to be sent still is not."""
         await hooks.delete(owner, workflow_id)
 
-    @post("/hook/secret", operation_id="renewHookSecret", status_code=HTTP_201_CREATED, responses=problems(404, 409))
-    async def renew_hook_secret(self, workflow_id: UUID, hooks: HookService, owner: UUID) -> NewSecret:
+    @post(
+        "/hook/secret",
+        operation_id="renewHookSecret",
+        status_code=HTTP_201_CREATED,
+        responses=made_before(NewSecret) | problems(404, 409),
+    )
+    async def renew_hook_secret(
+        self, workflow_id: UUID, hooks: HookService, owner: UUID, header_key: str | None
+    ) -> Response[NewSecret]:
         """Sign with a new secret; for a day, the one before signs too, so that receivers may change when they like."""
-        return NewSecret(await hooks.renew_secret(owner, workflow_id))
+        secret, is_new = await hooks.renew_secret(owner, workflow_id, header_key)
+        status, headers = (HTTP_201_CREATED, {}) if is_new else (HTTP_200_OK, REPLAYED)
+        return Response(NewSecret(secret), status_code=status, headers=headers)
 
     @get("/deliveries", operation_id="listDeliveries", responses=problems())
     async def list_deliveries(

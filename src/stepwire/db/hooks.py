@@ -16,8 +16,10 @@ RETURNING url, events, created_at, updated_at, xmax = 0 AS is_new
 """
 
 _RENEW = """
-UPDATE hook SET previous_secret = secret, secret = $3, key_id = $4, secret_changed_at = now(), updated_at = now()
-WHERE workflow_id = $1 AND owner_id = $2 RETURNING workflow_id
+UPDATE hook SET previous_secret = secret, secret = $3, key_id = $4, secret_changed_at = now(), updated_at = now(),
+    secret_idempotency_key = $5
+WHERE workflow_id = $1 AND owner_id = $2 AND ($5::text IS NULL OR secret_idempotency_key IS DISTINCT FROM $5)
+RETURNING workflow_id
 """
 
 # What is still to be sent is over with it.
@@ -56,10 +58,22 @@ async def get(pool: Pool, owner: UUID, workflow_id: UUID) -> HookInfo | None:
     return None if record is None else HookInfo(*record)
 
 
-async def renew_secret(pool: Pool, owner: UUID, workflow_id: UUID, *, secret: bytes, key_id: str) -> bool:
-    """Sign with another secret from now on; False where there is no hook."""
+async def renew_secret(
+    pool: Pool, owner: UUID, workflow_id: UUID, *, secret: bytes, key_id: str, key: str | None
+) -> bool:
+    """Sign with another secret from now on. False where there is no hook, or the request with this idempotency ``key``
+    did so already.
+    """
     with for_a_client():
-        return await pool.fetchval(_RENEW, workflow_id, owner, secret, key_id) is not None
+        return await pool.fetchval(_RENEW, workflow_id, owner, secret, key_id, key) is not None
+
+
+async def secret(pool: Pool, owner: UUID, workflow_id: UUID) -> bytes | None:
+    """What the hook signs with now, encrypted; None where there is no hook."""
+    statement = "SELECT secret FROM hook WHERE workflow_id = $1 AND owner_id = $2"
+    with for_a_client():
+        found: bytes | None = await pool.fetchval(statement, workflow_id, owner)
+    return found
 
 
 async def delete(pool: Pool, owner: UUID, workflow_id: UUID) -> bool:

@@ -87,6 +87,44 @@ async def not_under(pool: Pool, key_id: str) -> list[StaleSecret]:
     return [StaleSecret(*record) for record in await pool.fetch(statement, key_id)]
 
 
+_SIGNING = """
+SELECT id, webhook_secret, previous_webhook_secret, hook.secret, hook.previous_secret
+FROM workflow LEFT JOIN hook ON hook.workflow_id = workflow.id
+WHERE webhook_secret IS NOT NULL OR hook.secret IS NOT NULL
+"""
+
+# As above, of what was changed meanwhile nothing is touched.
+_REPLACE_WEBHOOK = """
+UPDATE workflow SET webhook_secret = $3, previous_webhook_secret = $4 WHERE id = $1 AND webhook_secret = $2
+"""
+_REPLACE_HOOK = """
+UPDATE hook SET secret = $3, previous_secret = $4, key_id = $5 WHERE workflow_id = $1 AND secret = $2
+"""
+
+
+class SigningSecrets(msgspec.Struct, frozen=True):
+    """What a workflow's webhook verifies with and its hook signs with, encrypted."""
+
+    workflow_id: UUID
+    webhook: bytes | None
+    previous_webhook: bytes | None
+    hook: bytes | None
+    previous_hook: bytes | None
+
+
+async def signing(pool: Pool) -> list[SigningSecrets]:
+    """Of every owner."""
+    return [SigningSecrets(*record) for record in await pool.fetch(_SIGNING)]
+
+
+async def replace_webhook(pool: Pool, known: SigningSecrets, value: bytes, previous: bytes | None) -> None:
+    await pool.execute(_REPLACE_WEBHOOK, known.workflow_id, known.webhook, value, previous)
+
+
+async def replace_hook(pool: Pool, known: SigningSecrets, value: bytes, previous: bytes | None, key_id: str) -> None:
+    await pool.execute(_REPLACE_HOOK, known.workflow_id, known.hook, value, previous, key_id)
+
+
 async def replace(pool: Pool, stale: StaleSecret, *, value: bytes, key_id: str) -> None:
     """Store the same under another key, unless it was changed or deleted meanwhile."""
     await pool.execute(_REPLACE, stale.owner_id, stale.name, stale.value, value, key_id)

@@ -53,17 +53,21 @@ class HookService:
         if not await hooks.delete(self._pool, owner, workflow_id):
             raise _no_hook(workflow_id)
 
-    async def renew_secret(self, owner: UUID, workflow_id: UUID) -> str:
-        """Sign with a new secret from now on, and for a day with the one before too.
+    async def renew_secret(self, owner: UUID, workflow_id: UUID, key: str | None) -> tuple[str, bool]:
+        """Sign with a new secret from now on, and for a day with the one before too. The secret, and whether it is new: a
+        request that is repeated with its idempotency key gets the same.
 
         Raises:
             HookNotFound, EncryptionKeyMissing.
         """
-        secret = new_secret()
+        secret, keyring = new_secret(), self._keys()
         sealed, key_id = self._sealed(workflow_id, secret)
-        if not await hooks.renew_secret(self._pool, owner, workflow_id, secret=sealed, key_id=key_id):
+        if await hooks.renew_secret(self._pool, owner, workflow_id, secret=sealed, key_id=key_id, key=key):
+            return secret, True
+        current = await hooks.secret(self._pool, owner, workflow_id)
+        if current is None:
             raise _no_hook(workflow_id)
-        return secret
+        return keyring.open(current, hook_place(workflow_id)).decode(), False
 
     async def deliveries(
         self, owner: UUID, workflow_id: UUID, *, status: Status | None, after: Position | None, limit: int
@@ -85,11 +89,15 @@ class HookService:
         return found
 
     def _sealed(self, workflow_id: UUID, secret: str) -> tuple[bytes, str]:
+        keyring = self._keys()
+        return keyring.seal(secret.encode(), hook_place(workflow_id)), keyring.key_id
+
+    def _keys(self) -> Keyring:
         if self._keyring is None:
             raise EncryptionKeyMissing(
                 "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
             )
-        return self._keyring.seal(secret.encode(), hook_place(workflow_id)), self._keyring.key_id
+        return self._keyring
 
 
 def _no_hook(workflow_id: UUID) -> HookNotFound:

@@ -6,7 +6,7 @@ from stepwire.auth.encryption import Keyring, Unreadable
 from stepwire.db import secrets
 from stepwire.db.pool import Pool
 from stepwire.db.secrets import SecretInfo
-from stepwire.definition.secrets import MAX_BYTES, MIN_LENGTH, NAME_RULE, SECRET_NAME, place
+from stepwire.definition.secrets import MAX_BYTES, MIN_LENGTH, NAME_RULE, SECRET_NAME, hook_place, place, webhook_place
 from stepwire.errors import EncryptionKeyMissing, InvalidSecret, SecretNotFound
 
 MOST = 1000  # of an owner
@@ -58,7 +58,7 @@ class SecretService:
         return await secrets.of_owner(self._pool, owner)
 
     async def rotate(self) -> int:
-        """Encrypt every owner's secrets with the first key; the other keys may go then. How many were changed.
+        """Encrypt every owner's secrets, signing secrets included, with the first key; the other keys may go then. How many were changed.
 
         Raises:
             Unreadable: a secret's key is not there. Those before it are changed, and rotating again is harmless.
@@ -73,7 +73,23 @@ class SecretService:
             except Unreadable as error:
                 raise Unreadable(f"The secret {secret.name!r} of {secret.owner_id}: {error.detail}") from None
             await secrets.replace(self._pool, secret, value=keyring.seal(value, where), key_id=keyring.key_id)
-        return len(stale)
+        return len(stale) + await self._rotate_signing(keyring)
+
+    async def _rotate_signing(self, keyring: Keyring) -> int:
+        """The same for what webhooks verify with and hooks sign with. A previous secret that cannot be read is let go."""
+        count = 0
+        for known in await secrets.signing(self._pool):
+            webhook, hook = webhook_place(known.workflow_id), hook_place(known.workflow_id)
+            if known.webhook is not None and (value := keyring.renewed(known.webhook, webhook)) is not None:
+                await secrets.replace_webhook(
+                    self._pool, known, value, _previous(keyring, known.previous_webhook, webhook)
+                )
+                count += 1
+            if known.hook is not None and (value := keyring.renewed(known.hook, hook)) is not None:
+                previous = _previous(keyring, known.previous_hook, hook)
+                await secrets.replace_hook(self._pool, known, value, previous, keyring.key_id)
+                count += 1
+        return count
 
     def _keys(self) -> Keyring:
         if self._keyring is None:
@@ -81,6 +97,13 @@ class SecretService:
                 "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
             )
         return self._keyring
+
+
+def _previous(keyring: Keyring, sealed: bytes | None, where: bytes) -> bytes | None:
+    try:
+        return None if sealed is None else keyring.renewed(sealed, where) or sealed
+    except Unreadable:
+        return None
 
 
 def _checked(name: str) -> str:
