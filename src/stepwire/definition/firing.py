@@ -1,7 +1,6 @@
 """Which runs a schedule that is due starts now, and when it is due next: pure."""
 
 import hashlib
-from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -15,7 +14,7 @@ Overlap = Literal["skip", "allow", "queue"]
 CatchUp = Literal["none", "last", "all"]
 LATE = timedelta(seconds=60)  # what is later than that was missed, and is for `catch_up` to say
 MOST = 1000  # missed instants that are made up for
-LOOKED_AT = 100_000  # missed instants that are gone through to find the last ones
+WINDOWS = [timedelta(hours=2), timedelta(days=2), timedelta(days=60), timedelta(days=36_500)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,8 @@ def fire(
 
     Where somebody has looked in time, nothing was missed, however long the instant has waited for a run to end.
     """
-    come = [due, *_between(cron, tz, due, now)]
     is_late = now - looked_for_at > LATE
+    come = _last(cron, tz, due, now, MOST if catch_up == "all" or not is_late else 1)
     following = next_due(cron, tz, now)
     wanted = come
     if is_late:
@@ -61,8 +60,13 @@ def due_at(schedule_id: UUID, instant: datetime, jitter: int) -> datetime:
     return instant + timedelta(seconds=int.from_bytes(digest[:8]) % (jitter + 1))
 
 
-def _between(cron: str, tz: ZoneInfo, after: datetime, until: datetime) -> list[datetime]:
-    """The last `MOST` of what was due; of a downtime of months, the oldest are passed over."""
-    start = max(after, until - timedelta(minutes=LOOKED_AT))
-    found = takewhile(lambda each: each.at <= until, dues(cron, tz, start))
-    return [each.at for each in deque(found, maxlen=MOST)]
+def _last(cron: str, tz: ZoneInfo, due: datetime, until: datetime, count: int) -> list[datetime]:
+    """The last ``count`` from ``due`` on and up to ``until``, without going through a downtime of years."""
+    found = [due]
+    for window in WINDOWS:
+        start = max(due, until - window)
+        later = [each.at for each in takewhile(lambda each: each.at <= until, dues(cron, tz, start))]
+        found = [due, *later]
+        if len(later) >= count or start == due:
+            break
+    return found[-count:]

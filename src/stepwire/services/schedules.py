@@ -98,6 +98,8 @@ class ScheduleService:
                 values |= _due(schedule_id, wanted.enabled, known.next_fire_at, wanted.jitter)
             else:
                 following = await asyncio.to_thread(next_due, cron, tz, now)
+                if following is None:
+                    raise InvalidSchedule("No date fits the cron expression in the next 50 years.")
                 values |= _due(schedule_id, wanted.enabled, following, wanted.jitter)
             if known is not None:
                 await repository.change(known, **values)
