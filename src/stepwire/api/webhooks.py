@@ -1,5 +1,6 @@
 """``/triggers/webhook/{workflow_id}``: what others send starts runs. It is verified over the raw bytes, before it is read."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -92,7 +93,7 @@ async def _call(request: Request[Any, Any, Any]) -> Call:
     if headers.get("content-encoding", ["identity"]) != ["identity"]:
         raise HTTPException(status_code=415, detail="Send the body as it is, not compressed.")
     query = list(request.query_params.multi_items())
-    owner = await _owner(request.app.state.verifier, headers.get("authorization", []))
+    owner = partial(_owner, request.app.state.verifier, headers.get("authorization", []))
     return Call(request.method, headers, query, await request.body(), owner, provide_idempotency_key(request))
 
 

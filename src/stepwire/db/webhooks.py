@@ -10,7 +10,8 @@ OVERLAP_HOURS = 24  # that a secret goes on working after it was changed
 
 _TARGET = """
 SELECT owner_id, status, webhook_secret AS secret,
-       CASE WHEN webhook_secret_changed_at > now() - make_interval(hours => $2) THEN previous_webhook_secret END AS previous
+       CASE WHEN webhook_secret_changed_at > now() - make_interval(hours => $2) THEN previous_webhook_secret END AS previous,
+       CASE WHEN status = 'draft' THEN definition END AS drawn
 FROM workflow WHERE id = $1
 """
 
@@ -28,12 +29,13 @@ ORDER BY completed_at, position LIMIT 1
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A workflow that a request names; the secrets are encrypted."""
+    """A workflow that a request names; the secrets are encrypted. ``drawn`` is a draft's definition, as JSON text."""
 
     owner_id: UUID
     status: str
     secret: bytes | None
     previous: bytes | None
+    drawn: str | None
 
 
 async def target(pool: Pool, workflow_id: UUID) -> Target | None:

@@ -23,7 +23,7 @@ from stepwire.definition.graph import Definition, parse
 from stepwire.definition.input_schema import InputSchema
 from stepwire.definition.plan import Catalog, TriggerType
 from stepwire.engine.events import RunQueued, data_of
-from stepwire.errors import InvalidDefinition, RunNotFound, Unavailable, WorkflowNotFound, WorkflowNotPublished
+from stepwire.errors import RunNotFound, Unavailable, WorkflowNotFound, WorkflowNotPublished
 from stepwire.services.idempotency import check_same, request_hash
 from stepwire.services.limits import check_json
 from stepwire.services.paging import Paging, Part, cut, instant, part_of
@@ -81,15 +81,6 @@ class Workflows:
                 self._known.popitem(last=False)
         return known
 
-    async def webhook(self, owner: UUID, workflow_id: UUID) -> WebhookConfig | None:
-        """How the workflow's webhook trigger wants requests to be signed; of a draft, as it is drawn now."""
-        try:
-            return (await self.get(owner, workflow_id)).webhook
-        except WorkflowNotPublished:
-            async with self._database.session() as session:
-                workflow = await WorkflowRepository(session=session).of_owner(owner, workflow_id)
-            return None if workflow is None else await asyncio.to_thread(_drawn_webhook, workflow.definition)
-
     async def _read(self, owner: UUID, workflow_id: UUID) -> Runnable:
         async with self._database.session() as session:
             workflow = await WorkflowRepository(session=session).of_owner(owner, workflow_id)
@@ -109,13 +100,6 @@ class Workflows:
         """The steps outside of containers: what lies in one has no state of its own, only its items' steps have."""
         containers = Containers(definition, self._catalog)
         return tuple((node.id, node.step_type or "") for node in definition.steps if containers.of[node.id] is None)
-
-
-def _drawn_webhook(raw: dict[str, Any]) -> WebhookConfig | None:
-    try:
-        return webhook_of(parse(raw))
-    except InvalidDefinition:
-        return None
 
 
 def not_published(workflow_id: UUID) -> WorkflowNotPublished:

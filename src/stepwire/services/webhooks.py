@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,10 +18,12 @@ from stepwire.db import webhooks
 from stepwire.db.models import Run
 from stepwire.db.pool import Pool
 from stepwire.db.webhooks import Target
+from stepwire.definition.graph import parse
 from stepwire.definition.secrets import webhook_place
 from stepwire.definition.webhook_input import UnreadableBody, delivery_id, input_of, trigger_of
 from stepwire.errors import (
     EncryptionKeyMissing,
+    InvalidDefinition,
     InvalidSecret,
     Malformed,
     Unauthenticated,
@@ -31,7 +33,7 @@ from stepwire.errors import (
 from stepwire.services.feeds import Feeds
 from stepwire.services.idempotency import check_same
 from stepwire.services.runs import RunService, StartedRun, Workflows, not_published
-from stepwire.steps.triggers import WebhookConfig
+from stepwire.steps.triggers import WebhookConfig, webhook_of
 
 MIN_SECRET, MAX_SECRET = 8, 500
 MAX_WEBHOOK_BYTES = 2 << 20  # of the input: a body of 1 MiB, as base64 where it is no text
@@ -44,15 +46,15 @@ _REFUSED = "The request is not signed as the workflow's webhook trigger wants it
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request to a webhook: names of headers in lower case, the body's raw bytes; ``owner`` is who the access token
-    belongs to, where there is a valid one. ``key`` is the idempotency key that it names itself.
+    """A request to a webhook: names of headers in lower case, the body's raw bytes; ``owner`` finds out whose access token
+    it brings, None where it is none. ``key`` is the idempotency key that it names itself.
     """
 
     method: str
     headers: Headers
     query: Sequence[tuple[str, str]]
     body: bytes
-    owner: UUID | None
+    owner: Callable[[], Awaitable[UUID | None]]
     key: str | None
 
 
@@ -172,13 +174,24 @@ class WebhookService:
     async def _genuine(self, workflow_id: UUID, call: Call) -> Target:
         """The same work for a workflow that is not there as for one whose signature is wrong."""
         target = await webhooks.target(self._pool, workflow_id)
-        config = None if target is None else await self._workflows.webhook(target.owner_id, workflow_id)
+        config = None if target is None else await self._config(target, workflow_id)
         secrets = self._secrets(workflow_id, target)
         known = config or WebhookConfig()
         is_signed = is_genuine(known.auth, secrets, call.headers, call.body, now=time.time(), token_header=known.header)
-        if target is None or not (call.owner == target.owner_id or (is_signed and config is not None)):
+        is_trusted = is_signed and config is not None
+        owner = None if is_trusted else await call.owner()
+        if target is None or not (is_trusted or owner == target.owner_id):
             raise Unauthenticated(_REFUSED)
         return target
+
+    async def _config(self, target: Target, workflow_id: UUID) -> WebhookConfig | None:
+        """How the workflow's webhook trigger wants requests to be signed; of a draft, as it is drawn now."""
+        if target.drawn is None:
+            return (await self._workflows.get(target.owner_id, workflow_id)).webhook
+        try:
+            return webhook_of(parse(msgspec.json.decode(target.drawn)))
+        except InvalidDefinition:
+            return None
 
     def _secrets(self, workflow_id: UUID, target: Target | None) -> list[str]:
         if self._keyring is None or self._decoy is None:
