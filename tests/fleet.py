@@ -86,6 +86,12 @@ class Fleet:
             self.replace(name)
         self._wait_for_the_end()
         until(lambda: not left_jobs(self.redis), f"no job being left: {left_jobs(self.redis)}")
+        load.followers.end()
+        ends = {str(run["id"]): run["seq"] for run in asyncio.run(self.fetch("SELECT id, seq FROM run"))}
+        for run_id, seen in load.followers.seen.items():
+            assert seen == list(range(1, ends[run_id] + 1)), (
+                f"the follower of {run_id} was sent {seen} of {ends[run_id]}"
+            )
         until(self._has_told_all, "every end being told to its hook")
         told = {f"msg_{each['id'].hex}" for each in asyncio.run(self.fetch("SELECT id FROM delivery"))}
         assert told <= world.told, "a delivery is said to be taken that nobody has seen"

@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 
 from factories import chain, definition, edge, node
+from followers import Followers
 from recorder import Recorder
 from stack import PATIENCE_SECONDS, Api
 
 SLOW_SECONDS, LONG_SECONDS = 0.15, 2.0
+WATCHED = 0.1  # of the runs, by a client that goes on watching whatever happens
 AGAIN = {"max_attempts": 60, "initial_interval": 0.02, "max_interval": 0.2}
 OVER = ("completed", "failed", "cancelled")
 
@@ -60,6 +62,7 @@ class Load:
         self.effects: dict[str, tuple[str, ...]] = {}  # run id to the steps that call
         self.cancelled_at: dict[str, float] = {}  # run id to when somebody was told that it is cancelled
         self.faults: list[BaseException] = []
+        self.followers = Followers(apis)
         self._begun = 0
         self._kinds = self._publish(apis[0])
         for workflow_id in self._kinds.values():
@@ -148,6 +151,8 @@ class Load:
             broken=("first", "call", "last"), map=(*(f"each[{index}].call" for index in range(4)), "last"),
             slow=("slow0", "slow1", "slow2"),
         )  # fmt: skip
+        if chance.random() < WATCHED:
+            self.followers.follow(run_id, chance)
         with self._lock:
             self.ends[run_id] = ("completed", "cancelled") if is_cut else ("completed",)
             self.effects[run_id] = calls[kind]
