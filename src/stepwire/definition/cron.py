@@ -23,7 +23,7 @@ _MACROS = {
 }  # fmt: skip
 _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 _ALLOWED = re.compile(r"[0-9A-Za-z*,/#-]+")
-_SECOND = timedelta(seconds=1)
+_SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
 
 
 class BadCron(ValueError):
@@ -106,18 +106,24 @@ def next_due(cron: str, tz: ZoneInfo, after: datetime) -> datetime | None:
 
 
 def _elapsed(cron: str, tz: ZoneInfo, after: datetime) -> Iterator[Due]:
-    """Real minutes that match. At the begin of a day that the clock skips, cronsim names a time that is not."""
-    simulation = CronSim(cron, after.astimezone(tz))
-    for local in simulation:
-        at = local.astimezone(UTC)
-        real = at.astimezone(tz)
-        if real.replace(tzinfo=None) == local.replace(tzinfo=None) or _matches(simulation, real):
+    """Real minutes that match, from one change of the clock to the next: in between, it is a clock like any other."""
+    start, offset = after, _offset(tz, after)
+    while True:
+        for wall in CronSim(cron, (start + offset).replace(tzinfo=None)):
+            at = (wall - offset).replace(tzinfo=UTC)
+            if _offset(tz, at) != offset:
+                break
             yield Due(at)
+            start = at
+        else:
+            return
+        change = _first_change(tz, start, at)
+        start, offset = change - _SECOND, _offset(tz, change)
 
 
 def _daily(cron: str, tz: ZoneInfo, after: datetime) -> Iterator[Due]:
     """Times of day, from somewhat before ``after`` on: clocks have never been changed by more than a day."""
-    for wall in CronSim(cron, after.astimezone(tz).replace(tzinfo=None) - timedelta(days=1)):
+    for wall in CronSim(cron, after.astimezone(tz).replace(tzinfo=None) - _DAY):
         first, second = (wall.replace(tzinfo=tz, fold=fold).astimezone(UTC) for fold in (0, 1))
         if first.astimezone(tz).replace(tzinfo=None) != wall:
             yield Due(_change_between(tz, second, first), is_moved=True)
@@ -125,21 +131,24 @@ def _daily(cron: str, tz: ZoneInfo, after: datetime) -> Iterator[Due]:
             yield Due(first, is_first_of_two=first != second)
 
 
-def _matches(simulation: CronSim, local: datetime) -> bool:
-    return (
-        local.minute in simulation.minutes
-        and local.hour in simulation.hours
-        and local.month in simulation.months
-        and simulation.match_day(local.date())
-    )
+def _offset(tz: ZoneInfo, at: datetime) -> timedelta:
+    return at.astimezone(tz).utcoffset() or timedelta(0)
+
+
+def _first_change(tz: ZoneInfo, before: datetime, after: datetime) -> datetime:
+    """The first second after ``before`` at which the clock goes by another offset, as it does at ``after``."""
+    offset = _offset(tz, before)
+    while _offset(tz, min(before + _DAY, after)) == offset:
+        before += _DAY
+    return _change_between(tz, before, min(before + _DAY, after))
 
 
 def _change_between(tz: ZoneInfo, before: datetime, after: datetime) -> datetime:
     """The first second at which the clock goes by the offset that it has at ``after``."""
-    offset = after.astimezone(tz).utcoffset()
+    offset = _offset(tz, after)
     while after - before > _SECOND:
         middle = before + timedelta(seconds=int((after - before).total_seconds()) // 2)
-        if middle.astimezone(tz).utcoffset() == offset:
+        if _offset(tz, middle) == offset:
             after = middle
         else:
             before = middle
