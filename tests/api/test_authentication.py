@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 from typing import Any
 from uuid import UUID, uuid4
@@ -31,7 +32,9 @@ def test_no_route_answers_without_a_token(server: Api) -> None:
     assert len(routes) >= 12
     with httpx.Client(base_url=server.url, trust_env=False) as client:
         for path, method in routes:
-            url = path.replace("{workflow_id}", str(uuid4())).replace("{run_id}", str(uuid4()))
+            if "/triggers/webhook/{workflow_id}" in path and not path.endswith("/secret"):
+                continue  # who calls these has no token, but signs
+            url = re.sub(r"\{\w+_id\}", lambda _: str(uuid4()), path).replace("{name}", "name")
             missing = client.request(method, url)
             wrong = client.request(method, url, headers={"Authorization": "Bearer x.y.z"})
             assert (missing.status_code, missing.headers["www-authenticate"]) == (401, "Bearer"), (path, method)

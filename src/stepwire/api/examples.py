@@ -222,6 +222,9 @@ def refusal(operation: str, status: str, path: str) -> Problem:
             type="/problems/unsupported-media-type", title="Unsupported Media Type", status=415,
             detail="Send the body as application/json.", instance=instance,
         )  # fmt: skip
+    if status == "404" and operation in ("receiveWebhook", "shakeHands"):
+        detail = "There is nothing at this address; /docs/openapi.json says what there is."
+        return of_error(errors.NotFound(detail), instance)
     if status == "405":
         return Problem(
             type="/problems/method-not-allowed", title="Method Not Allowed", status=405,

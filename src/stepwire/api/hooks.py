@@ -68,7 +68,7 @@ class HookController(Controller):
         status, headers = (HTTP_201_CREATED, {}) if is_new else (HTTP_200_OK, REPLAYED)
         return Response(NewSecret(secret), status_code=status, headers=headers)
 
-    @get("/deliveries", operation_id="listDeliveries", responses=problems())
+    @get("/deliveries", operation_id="listDeliveries", responses=problems(404))
     async def list_deliveries(
         self,
         request: Request[Any, Any, Any],

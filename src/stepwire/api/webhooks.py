@@ -35,7 +35,7 @@ class WebhookController(Controller):
         opt={PUBLIC: True, ANY_BODY: True},
         request_max_body_size=MAX_BYTES,
         responses=made_before(RunResponse, "Delivered before; or what the run answers, where it is waited for")
-        | problems(409, 413, 415, 422),
+        | problems(404, 409, 413, 415, 422),
     )
     async def receive_webhook(
         self,
@@ -56,7 +56,7 @@ class WebhookController(Controller):
             return Response(accepted, status_code=HTTP_200_OK, media_type=MediaType.TEXT)
         return await _answered(accepted, webhooks, control, MAX_WAIT_SECONDS if accepted.waits else wait, wait)
 
-    @get(operation_id="shakeHands", opt={PUBLIC: True}, responses=problems(405), media_type=MediaType.TEXT)
+    @get(operation_id="shakeHands", opt={PUBLIC: True}, responses=problems(404, 405), media_type=MediaType.TEXT)
     async def shake_hands(
         self, request: Request[Any, Any, Any], workflow_id: UUID, webhooks: WebhookService
     ) -> Response[str]:
