@@ -1,4 +1,4 @@
-"""What the OpenAPI document says is what the API does: schemathesis, with every check, over every operation."""
+"""What the OpenAPI document says is what the API does: schemathesis over every operation."""
 
 import subprocess
 import sys
@@ -9,8 +9,10 @@ from factories import chain, node
 from stack import Api
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
+# The one that is left out takes for granted that there is something at every address below one that was made: a new
+# workflow has no hook.
 ALWAYS = [
-    "--checks=all", "--max-examples=6", "--max-time=20", "--generation-deterministic", "--no-color", "--warnings=off",
+    "--checks=all", "--exclude-checks=ensure_resource_availability", "--max-examples=6", "--max-time=20", "--generation-deterministic", "--no-color", "--warnings=off",
 ]  # fmt: skip
 OF_A_RUN = ["startRun", "getRun", "listSteps", "listEvents", "resumeRun", "retryRun", "cancelRun", "createSocketTicket"]
 
