@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,8 +27,13 @@ WHERE delivery.status IS DISTINCT FROM 'delivered'
 class Fleet:
     """``services`` is the environment that leads to a PostgreSQL and a Valkey; ``number`` is the Valkey's database."""
 
-    def __init__(self, services: dict[str, str], folder: Path, *, apis: int, workers: int, number: int) -> None:
+    def __init__(
+        self, services: dict[str, str], folder: Path, *, apis: int, workers: int, number: int,
+        own: Mapping[str, dict[str, str]] | None = None,
+    ) -> None:  # fmt: skip
+        """``own``: what is in the environment of some processes alone, by their names."""
         self._folder = folder
+        self._own = own or {}
         self._services = services
         self.url = asyncio.run(_database(services["DATABASE_URL"]))
         self.redis = Redis.from_url(f"{services['REDIS_URL']}?db={number}")
@@ -51,7 +57,7 @@ class Fleet:
     def start(self, name: str, die_at: str = "") -> Process:
         """``die_at`` as in the setting of that name."""
         command = name.partition("-")[0]
-        more = {"STEPWIRE_DIE_AT": die_at, "STEPWIRE_PORT": str(self._ports.get(name, 1))}
+        more = {"STEPWIRE_DIE_AT": die_at, "STEPWIRE_PORT": str(self._ports.get(name, 1)), **self._own.get(name, {})}
         return Process(command, self._environment | more, self._folder / f"{name}.log")
 
     def replace(self, name: str, die_at: str = "") -> None:

@@ -35,16 +35,29 @@ def put(api: Api, workflow_id: str, cron: str = YEARLY, **more: Any) -> Any:
 
 def make_due(services: dict[str, str], schedule_id: str, instant: datetime, *, unseen: bool = False) -> None:
     """Have an instant come just now; ``unseen``: since then nobody has looked."""
+    looked_at = instant if unseen else datetime.now(UTC) - timedelta(seconds=1)
+    execute(
+        services, "UPDATE schedule SET next_fire_at = $2, due_at = $3 WHERE id = $1", schedule_id, instant, looked_at
+    )
 
-    async def do() -> None:
+
+def execute(services: dict[str, str], statement: str, *arguments: object) -> None:
+    fetch(services, statement, *arguments)
+
+
+def fetch(services: dict[str, str], statement: str, *arguments: object) -> list[Any]:
+    async def do() -> list[Any]:
         connection = await asyncpg.connect(services["DATABASE_URL"])
-        looked_at = instant if unseen else datetime.now(UTC) - timedelta(seconds=1)
-        await connection.execute(
-            "UPDATE schedule SET next_fire_at = $2, due_at = $3 WHERE id = $1", schedule_id, instant, looked_at
-        )
-        await connection.close()
+        try:
+            return list(await connection.fetch(statement, *arguments))
+        finally:
+            await connection.close()
 
-    asyncio.run(do())
+    return asyncio.run(do())
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def runs_of(api: Api, workflow_id: str) -> list[dict[str, Any]]:
@@ -244,3 +257,83 @@ def test_an_edit_does_not_start_an_instant_twice_and_keeps_the_one_that_is_to_co
 
     assert same["next_fire_at"] == first["next_fire_at"]
     assert other["next_fire_at"].endswith("-01-01T00:00:00Z")
+
+
+def test_a_key_belongs_to_a_workflow(own: Api) -> None:
+    """As the contract has it for runs and schedules: another workflow's request with the same key is another request."""
+    first, second = own.publish(WORK), own.publish(WORK)
+    answers = [put(own, each, key="same") for each in (first, second, first, second)]
+
+    assert [each.status_code for each in answers] == [201, 201, 200, 200]
+    assert [each.json()["workflow_id"] for each in answers] == [first, second, first, second]
+    assert len({each.json()["id"] for each in answers}) == 2
+
+
+def test_one_that_cannot_be_read_holds_up_no_other(own: Api, services: dict[str, str]) -> None:
+    """Its zone was renamed, say, in a later version of the IANA database."""
+    workflow_id = own.publish(WORK)
+    broken, sound = (put(own, workflow_id, name=name, input={"n": 1}).json()["id"] for name in ("broken", "sound"))
+    instant = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
+    execute(services, "UPDATE schedule SET timezone = 'Gone/Away' WHERE id = $1", broken)
+    make_due(services, broken, instant)
+    make_due(services, sound, instant)
+
+    assert fired(own, sound)["last_run_id"] is not None
+    assert own.http.get(f"{SCHEDULES}/{broken}").json()["last_run_id"] is None
+
+
+def test_what_many_have_missed_is_made_up_for_bit_by_bit(own: Api, services: dict[str, str]) -> None:
+    """All at once it would not fit into the time that a statement has, nor into a worker's memory; here into two."""
+    workflow_id = own.publish(WORK)
+    first = put(own, workflow_id, "* * * * *", overlap="allow", catch_up="all", enabled=False).json()
+    execute(
+        services,
+        """
+        INSERT INTO schedule (id, owner_id, workflow_id, name, cron, timezone, input, enabled, overlap, catch_up, jitter,
+                              next_fire_at, due_at)
+        SELECT gen_random_uuid(), owner_id, workflow_id, 'copy ' || number, cron, timezone, $2::json, true, overlap, catch_up, 0,
+               date_trunc('minute', now()) - interval '199 minutes', now() - interval '199 minutes'
+        FROM schedule, generate_series(1, 3) AS number WHERE id = $1
+        """,
+        first["id"], '{"n": "' + "x" * 60_000 + '"}',
+    )  # fmt: skip
+
+    def looked_at() -> bool:
+        items = own.http.get(SCHEDULES, params={"per_page": 100}).json()["items"]
+        return all(each["last_fired_at"] and each["next_fire_at"] > now() for each in items if each["enabled"])
+
+    until(looked_at, "every schedule being looked at", patience=100)
+    [(count, keys)] = fetch(
+        services, "SELECT count(*), count(DISTINCT idempotency_key) FROM run WHERE workflow_id = $1", workflow_id
+    )
+
+    assert 3 * 200 <= count == keys <= 3 * 203, "minutes may have begun meanwhile"
+
+
+def test_an_instant_that_was_started_before_leaves_the_last_run_as_it_was(own: Api, services: dict[str, str]) -> None:
+    """Else there would be a last run that there is not, and what overlaps could not be told."""
+    schedule = put(own, own.publish(WAITS)).json()
+    instant = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
+    make_due(services, schedule["id"], instant)
+    first = fired(own, schedule["id"])
+    own.http.post(f"/api/v1/runs/{first['last_run_id']}/cancel")
+    own.finished(first["last_run_id"])
+    make_due(services, schedule["id"], instant)
+    second = fired(own, schedule["id"])
+
+    assert first["last_run_id"] is not None
+    assert second["last_run_id"] == first["last_run_id"]
+
+
+def test_an_instant_that_is_skipped_is_seen(own: Api, services: dict[str, str]) -> None:
+    workflow_id = own.publish(WAITS)
+    schedule = put(own, workflow_id).json()
+    first, second = (datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=each) for each in (2, 1))
+    make_due(services, schedule["id"], first)
+    before = fired(own, schedule["id"])
+    make_due(services, schedule["id"], second)
+    after = fired(own, schedule["id"])
+
+    assert before["last_skipped_at"] is None
+    assert (after["last_fired_at"], after["last_run_id"]) == (before["last_fired_at"], before["last_run_id"])
+    assert datetime.fromisoformat(after["last_skipped_at"]) == second

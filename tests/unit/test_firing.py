@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stepwire.db.firing import DueSchedule
 from stepwire.definition.cron import next_due
 from stepwire.definition.firing import MOST, Firing, due_at, fire
+from stepwire.runtime.schedules import RUNS_AT_ONCE, _decide
 
 UTC_ZONE = ZoneInfo("UTC")
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -65,7 +67,7 @@ def test_no_more_than_a_thousand_are_made_up_for(catch_up: str) -> None:
 
 
 def test_while_a_run_goes_on_none_is_started_or_one_waits() -> None:
-    assert looked_at(timedelta(0), overlap="skip", is_running=True) == Firing([], NOON + MINUTE)
+    assert looked_at(timedelta(0), overlap="skip", is_running=True) == Firing([], NOON + MINUTE, skipped=NOON)
     assert looked_at(timedelta(0), overlap="allow", is_running=True) == Firing([NOON], NOON + MINUTE)
     assert looked_at(timedelta(0), overlap="queue", is_running=True) == Firing([], NOON, waits=True)
 
@@ -108,9 +110,53 @@ def test_whatever_happens_no_instant_is_started_twice_or_before_it_comes(
 def test_jitter_is_bounded_and_the_same_each_time(schedule_id: UUID, jitter: int, number: int) -> None:
     instant = NOON + number * MINUTE
 
-    assert instant <= due_at(schedule_id, instant, jitter) <= instant + timedelta(seconds=jitter)
-    assert due_at(schedule_id, instant, jitter) == due_at(schedule_id, instant, jitter)
+    due = due_at(schedule_id, instant, jitter, cron="* * * * *", tz=UTC_ZONE)
+
+    assert instant <= due <= instant + timedelta(seconds=jitter)
+    assert due < instant + MINUTE, "the next instant is looked at by itself"
+    assert due_at(schedule_id, instant, jitter, cron="* * * * *", tz=UTC_ZONE) == due
 
 
 def test_jitter_spreads() -> None:
-    assert len({due_at(UUID(int=number), NOON, 3600) for number in range(100)}) > 90
+    found = {due_at(UUID(int=number), NOON, 3600, cron="0 12 * * *", tz=UTC_ZONE) for number in range(100)}
+
+    assert len(found) > 90
+    assert max(found) - min(found) > timedelta(minutes=50)
+
+
+def test_what_is_too_much_at_once_goes_on_where_it_stopped() -> None:
+    found, due = [], NOON
+    while True:
+        firing = looked_at(
+            300 * MINUTE,
+            catch_up="all",
+            due=due,
+            looked_for_at=NOON if due == NOON else NOON + 300 * MINUTE,
+            at_once=70,
+        )
+        found += minutes(firing)
+        assert firing.next_at is not None
+        assert len(firing.instants) <= 70
+        if not firing.goes_on:
+            break
+        due = firing.next_at
+
+    assert (found, firing.next_at) == (list(range(301)), NOON + 301 * MINUTE)
+
+
+@pytest.mark.parametrize(("input_bytes", "most"), [(2, 2 * RUNS_AT_ONCE), (262_144, 80), (50_000_000, 1)])
+def test_one_transaction_stores_so_many_runs_and_no_more(input_bytes: int, most: int) -> None:
+    due = [
+        DueSchedule(
+            id=UUID(int=number), owner_id=UUID(int=1), workflow_id=UUID(int=2), name="default", cron="* * * * *",
+            timezone="UTC", input={}, input_bytes=input_bytes, overlap="allow", catch_up="all", jitter=0,
+            next_fire_at=NOON, due_at=NOON, status="published", version=1, is_limited=False,
+            now=NOON + 998 * MINUTE, is_running=False,
+        )
+        for number in range(200)
+    ]  # fmt: skip
+    decided = _decide(due)
+    runs = [run for _, started in decided for run in started]
+
+    assert 1 <= len(runs) <= most
+    assert [moved.id for moved, _ in decided] == [each.id for each in due[: len(decided)]], "in order"

@@ -105,7 +105,7 @@ ANSWERS: dict[str, Any] = {
     "ScheduleResponse": ScheduleResponse(
         id=UUID(IDS["schedule_id"]), workflow_id=WORKFLOW, name="default", cron="0 9 * * MON-FRI", timezone="Europe/Berlin",
         input=ADA, enabled=True, overlap="skip", catch_up="none", jitter=0, next_fire_at=DRAWN, last_fired_at=None,
-        last_run_id=None, created_at=DRAWN, updated_at=DRAWN,
+        last_run_id=None, last_skipped_at=None, created_at=DRAWN, updated_at=DRAWN,
     ),
     "SecretResponse": SecretResponse("api_token", DRAWN, DRAWN),
     "EventResponse": EventResponse(

@@ -17,7 +17,7 @@ from stepwire.points import reach
 # Somebody else may have some of those that are due in hand: they are passed over. The database's clock decides.
 _DUE = """
 SELECT schedule.id, schedule.owner_id, schedule.workflow_id, schedule.name, schedule.cron, schedule.timezone, schedule.input,
-       schedule.overlap, schedule.catch_up, schedule.jitter, schedule.next_fire_at, schedule.due_at, workflow.status,
+       octet_length(schedule.input::text) AS input_bytes, schedule.overlap, schedule.catch_up, schedule.jitter, schedule.next_fire_at, schedule.due_at, workflow.status,
        workflow.version, workflow.concurrency_limit IS NOT NULL AS is_limited, now() AS now,
        EXISTS (SELECT FROM run WHERE run.id = schedule.last_run_id AND run.status IN ('queued', 'running', 'paused'))
            AS is_running
@@ -27,9 +27,10 @@ WHERE schedule.due_at <= now() ORDER BY schedule.due_at LIMIT $1 FOR UPDATE OF s
 
 _MOVE_ON = """
 UPDATE schedule SET next_fire_at = moved.next_fire_at, due_at = moved.due_at,
-    last_fired_at = coalesce(moved.fired_at, last_fired_at), last_run_id = coalesce(moved.run_id, last_run_id)
-FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::uuid[])
-    AS moved(id, next_fire_at, due_at, fired_at, run_id)
+    last_fired_at = coalesce(moved.fired_at, last_fired_at), last_run_id = coalesce(moved.run_id, last_run_id),
+    last_skipped_at = coalesce(moved.skipped_at, last_skipped_at)
+FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::uuid[], $6::timestamptz[])
+    AS moved(id, next_fire_at, due_at, fired_at, run_id, skipped_at)
 WHERE schedule.id = ANY($1::uuid[]) AND schedule.id = moved.id
 """
 
@@ -46,6 +47,7 @@ class DueSchedule(msgspec.Struct, frozen=True, kw_only=True):
     cron: str
     timezone: str
     input: Any
+    input_bytes: int
     overlap: Overlap
     catch_up: CatchUp
     jitter: int
@@ -59,13 +61,14 @@ class DueSchedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """What a schedule is to be after it was looked at; nothing was started where ``fired_at`` is None."""
+    """What a schedule is to be after it was looked at; ``fired_at`` and ``run_id`` are those of the last run to be started."""
 
     id: UUID
-    next_fire_at: datetime | None
-    due_at: datetime | None
-    fired_at: datetime | None
-    run_id: UUID | None
+    next_fire_at: datetime | None = None
+    due_at: datetime | None = None
+    fired_at: datetime | None = None
+    run_id: UUID | None = None
+    skipped_at: datetime | None = None
 
 
 @asynccontextmanager
@@ -80,11 +83,17 @@ async def due(pool: Pool, limit: int) -> AsyncIterator[tuple[Connection, list[Du
 
 
 async def move_on(connection: Connection, runs: Sequence[NewRun], moved: Sequence[Moved]) -> dict[UUID, datetime]:
-    """Store the runs that schedules start, and when these are due next. Which runs are new, and their instants."""
+    """Store the runs that schedules start, and when these are due next. Which runs are new, and their instants.
+
+    One that is not stored, since its workflow was archived just now or the instant has its run, is no schedule's last run.
+    """
     accepted = await accept(connection, runs) if runs else {}
+    started = [each.run_id in accepted for each in moved]
     await connection.execute(
         _MOVE_ON, [each.id for each in moved], [each.next_fire_at for each in moved], [each.due_at for each in moved],
-        [each.fired_at for each in moved], [each.run_id for each in moved],
+        [each.fired_at if is_new else None for each, is_new in zip(moved, started, strict=True)],
+        [each.run_id if is_new else None for each, is_new in zip(moved, started, strict=True)],
+        [each.skipped_at for each in moved],
     )  # fmt: skip
     return accepted
 

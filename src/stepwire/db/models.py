@@ -119,6 +119,7 @@ class Schedule(Base):
     due_at: Mapped[datetime | None]
     last_fired_at: Mapped[datetime | None]
     last_run_id: Mapped[UUID | None]
+    last_skipped_at: Mapped[datetime | None]
     idempotency_key: Mapped[str | None]
     request_hash: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -128,7 +129,7 @@ class Schedule(Base):
         Index("schedule_of_workflow", "workflow_id", "name", unique=True),
         Index("schedule_of_owner", "owner_id", text("created_at DESC"), text("id DESC")),
         Index(
-            "schedule_idempotency_key", "owner_id", "idempotency_key", unique=True,
+            "schedule_idempotency_key", "workflow_id", "idempotency_key", unique=True,
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
         Index("schedule_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),

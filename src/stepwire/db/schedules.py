@@ -25,9 +25,9 @@ class ScheduleRepository(SQLAlchemyAsyncRepository[Schedule]):
         wanted = select(Schedule).where(Schedule.workflow_id == workflow_id, Schedule.name == name)
         return await self.session.scalar(wanted.with_for_update())
 
-    async def by_idempotency_key(self, owner: UUID, key: str) -> Schedule | None:
-        """The schedule that an earlier request with this key made or changed last."""
-        wanted = select(Schedule).where(Schedule.owner_id == owner, Schedule.idempotency_key == key)
+    async def by_idempotency_key(self, workflow_id: UUID, key: str) -> Schedule | None:
+        """The workflow's schedule that an earlier request with this key made or changed last."""
+        wanted = select(Schedule).where(Schedule.workflow_id == workflow_id, Schedule.idempotency_key == key)
         return await self.session.scalar(wanted)
 
     async def is_published(self, workflow_id: UUID) -> bool:
@@ -63,6 +63,6 @@ class ScheduleRepository(SQLAlchemyAsyncRepository[Schedule]):
         changed.scalar_one()
 
     async def now(self) -> datetime:
-        """The database's clock, which decides when something is due."""
-        at: datetime = (await self.session.execute(select(func.now()))).scalar_one()
+        """The database's clock, which decides when something is due; as it is now, not when the transaction began."""
+        at: datetime = (await self.session.execute(select(func.clock_timestamp()))).scalar_one()
         return at

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from functools import cache
+from importlib.resources import files
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
@@ -68,14 +69,14 @@ def checked(cron: str) -> str:
 
 
 def zone(name: str) -> ZoneInfo:
-    """A zone of the IANA database.
+    """A zone of the IANA database, as the package tzdata has it: what the machine has may be older, or name its own zone.
 
     Raises:
         BadCron: there is none of this name.
     """
     if name not in _zones():
         raise BadCron(f"{name[:100]!r} is no time zone of the IANA database, such as Europe/Berlin or UTC.")
-    return ZoneInfo(name)
+    return _read(name)
 
 
 def dues(cron: str, tz: ZoneInfo, after: datetime) -> Iterator[Due]:
@@ -107,18 +108,18 @@ def next_due(cron: str, tz: ZoneInfo, after: datetime) -> datetime | None:
 
 def _elapsed(cron: str, tz: ZoneInfo, after: datetime) -> Iterator[Due]:
     """Real minutes that match, from one change of the clock to the next: in between, it is a clock like any other."""
-    start, offset = after, _offset(tz, after)
+    start, since, offset = after, after, _offset(tz, after)
     while True:
         for wall in CronSim(cron, (start + offset).replace(tzinfo=None)):
             at = (wall - offset).replace(tzinfo=UTC)
             if _offset(tz, at) != offset:
                 break
             yield Due(at)
-            start = at
+            start = since = at
         else:
             return
-        change = _first_change(tz, start, at)
-        start, offset = change - _SECOND, _offset(tz, change)
+        change = _first_change(tz, since, at)
+        start, since, offset = change - _SECOND, change, _offset(tz, change)
 
 
 def _daily(cron: str, tz: ZoneInfo, after: datetime) -> Iterator[Due]:
@@ -163,6 +164,12 @@ def _reason(message: str, fields: list[str]) -> str:
     return "The cron expression cannot be read."
 
 
-@lru_cache(maxsize=1)
+@cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
+
+
+@cache
+def _read(name: str) -> ZoneInfo:
+    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
+        return ZoneInfo.from_file(data, key=name)

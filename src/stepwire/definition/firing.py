@@ -22,18 +22,23 @@ class Firing:
     """The instants to start a run for, oldest first; ``next_at`` is the next one, None where there is none.
 
     ``waits``: that instant has come, and a run of the schedule goes on, so that it is to be looked at again soon.
+    ``goes_on``: that instant has come, and is one more to start a run for than were wanted at once.
+    ``skipped``: the last instant that no run is started for because one goes on.
     """
 
     instants: list[datetime]
     next_at: datetime | None
     waits: bool = False
+    goes_on: bool = False
+    skipped: datetime | None = None
 
 
 def fire(
     cron: str, tz: ZoneInfo, *, due: datetime, looked_for_at: datetime, now: datetime, overlap: Overlap, catch_up: CatchUp,
-    is_running: bool,
+    is_running: bool, at_once: int = MOST,
 ) -> Firing:  # fmt: skip
     """What is to happen at ``now`` to a schedule whose instant ``due`` has come, and was to be looked at ``looked_for_at``.
+    No more than ``at_once`` runs are started now.
 
     Where somebody has looked in time, nothing was missed, however long the instant has waited for a run to end.
     """
@@ -44,9 +49,13 @@ def fire(
     if is_late:
         wanted = {"none": [each for each in come if now - each < LATE], "last": come[-1:], "all": come}[catch_up]
     if overlap == "allow":
-        return Firing(wanted[-MOST:], following)
+        if len(wanted) > at_once:
+            return Firing(wanted[:at_once], wanted[at_once], goes_on=True)
+        return Firing(wanted, following)
     if overlap == "skip":
-        return Firing([] if is_running else wanted[-1:], following)
+        if wanted and is_running:
+            return Firing([], following, skipped=wanted[-1])
+        return Firing(wanted[-1:], following)
     if wanted and is_running:
         return Firing([], wanted[0], waits=True)
     if catch_up == "all" and len(wanted) > 1:
@@ -54,8 +63,13 @@ def fire(
     return Firing(wanted[:1], following)
 
 
-def due_at(schedule_id: UUID, instant: datetime, jitter: int) -> datetime:
-    """When an instant is looked at: up to ``jitter`` seconds later, always as much for the same instant."""
+def due_at(schedule_id: UUID, instant: datetime, jitter: int, *, cron: str, tz: ZoneInfo) -> datetime:
+    """When an instant is looked at: up to ``jitter`` seconds later, always as much for the same instant, and before the
+    next one comes: two that were looked at together would be one where runs do not overlap.
+    """
+    following = next_due(cron, tz, instant) if jitter else None
+    if following is not None:
+        jitter = min(jitter, int((following - instant).total_seconds()) - 1)
     digest = hashlib.sha256(schedule_id.bytes + instant.isoformat().encode()).digest()
     return instant + timedelta(seconds=int.from_bytes(digest[:8]) % (jitter + 1))
 

@@ -21,8 +21,12 @@ from stepwire.signals.wake import Waker
 
 log = logging.getLogger(__name__)
 AT_ONCE = 200
+# Of runs in one transaction, and of their rows: after a downtime each schedule may have a thousand to start.
+RUNS_AT_ONCE, BYTES_AT_ONCE = 1000, 16 << 20
+ROW_BYTES = 1000  # without inputs
 LOOK_SECONDS = 1.0  # a schedule that was made or changed meanwhile is not looked for before
 AGAIN = timedelta(seconds=1)  # for those that wait for a run to end
+MUCH_LATER = timedelta(seconds=60)  # for those that cannot be read
 
 
 class Scheduler:
@@ -66,26 +70,55 @@ class Scheduler:
 
 
 def _decide(due: Sequence[DueSchedule]) -> list[tuple[Moved, list[NewRun]]]:
-    return [_decided(each) for each in due]
+    """For as many of them as fit into one transaction, in order; the others are due still."""
+    decided: list[tuple[Moved, list[NewRun]]] = []
+    count = size = 0
+    for schedule in due:
+        moved, runs = _decided_alone(schedule)
+        decided.append((moved, runs))
+        count += len(runs)
+        size += len(runs) * _size(schedule)
+        if count >= RUNS_AT_ONCE or size >= BYTES_AT_ONCE:
+            break
+    return decided
+
+
+def _decided_alone(schedule: DueSchedule) -> tuple[Moved, list[NewRun]]:
+    """One that cannot be read, because its zone is no more, say, holds up no other."""
+    try:
+        return _decided(schedule)
+    except Exception:
+        log.exception("Schedule %s cannot be read", schedule.id)
+        return Moved(schedule.id, schedule.next_fire_at, schedule.now + MUCH_LATER), []
 
 
 def _decided(schedule: DueSchedule) -> tuple[Moved, list[NewRun]]:
     """What a schedule is to be next, and the runs that it starts. Those of an archived workflow are never due again."""
     if schedule.status != "published":
-        return Moved(schedule.id, None, None, None, None), []
+        return Moved(schedule.id), []
     firing = fire(
         schedule.cron, zone(schedule.timezone), due=schedule.next_fire_at, looked_for_at=schedule.due_at,
         now=schedule.now, overlap=schedule.overlap, catch_up=schedule.catch_up, is_running=schedule.is_running,
+        at_once=max(1, min(RUNS_AT_ONCE, BYTES_AT_ONCE // _size(schedule))),
     )  # fmt: skip
     runs = [_run(schedule, instant) for instant in firing.instants]
     fired_at, run_id = (firing.instants[-1], runs[-1].id) if runs else (None, None)
-    return Moved(schedule.id, firing.next_at, _look_at(schedule, firing), fired_at, run_id), runs
+    return Moved(schedule.id, firing.next_at, _look_at(schedule, firing), fired_at, run_id, firing.skipped), runs
 
 
 def _look_at(schedule: DueSchedule, firing: Firing) -> datetime | None:
     if firing.waits:
         return schedule.now + AGAIN
-    return None if firing.next_at is None else due_at(schedule.id, firing.next_at, schedule.jitter)
+    if firing.goes_on:
+        return schedule.now
+    if firing.next_at is None:
+        return None
+    return due_at(schedule.id, firing.next_at, schedule.jitter, cron=schedule.cron, tz=zone(schedule.timezone))
+
+
+def _size(schedule: DueSchedule) -> int:
+    """Of a run, with its event."""
+    return 2 * schedule.input_bytes + ROW_BYTES
 
 
 def _run(schedule: DueSchedule, instant: datetime) -> NewRun:

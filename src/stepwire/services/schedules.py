@@ -85,22 +85,23 @@ class ScheduleService:
     ) -> Kept:
         async with self._database.session() as session:
             repository = ScheduleRepository(session=session)
-            earlier = None if key is None else await repository.by_idempotency_key(owner, key)
+            earlier = None if key is None else await repository.by_idempotency_key(wanted.workflow_id, key)
             if earlier is not None:
                 check_same(earlier.request_hash, digest or b"")
                 return Kept(earlier, is_new=False, is_replayed=True)
             if not await repository.is_published(wanted.workflow_id):
                 raise not_published(wanted.workflow_id)
-            now, known = await repository.now(), await repository.named(wanted.workflow_id, wanted.name)
+            # In this order: whoever fires it meanwhile has come to an instant before this one.
+            known, now = await repository.named(wanted.workflow_id, wanted.name), await repository.now()
             schedule_id = uuid7() if known is None else known.id
             values = msgspec.structs.asdict(wanted) | {"cron": cron, "idempotency_key": key, "request_hash": digest}
             if known is not None and known.enabled and (known.cron, known.timezone) == (cron, wanted.timezone):
-                values |= _due(schedule_id, wanted.enabled, known.next_fire_at, wanted.jitter)
+                following = known.next_fire_at
             else:
                 following = await asyncio.to_thread(next_due, cron, tz, now)
                 if following is None:
                     raise InvalidSchedule("No date fits the cron expression in the next 50 years.")
-                values |= _due(schedule_id, wanted.enabled, following, wanted.jitter)
+            values |= await _due(schedule_id, wanted.enabled, following, wanted.jitter, cron, tz)
             if known is not None:
                 await repository.change(known, **values)
                 return Kept(known, is_new=False)
@@ -137,7 +138,8 @@ class ScheduleService:
             if found.enabled != enabled:
                 tz, now = zone(found.timezone), await repository.now()
                 following = await asyncio.to_thread(next_due, found.cron, tz, now)
-                await repository.change(found, enabled=enabled, **_due(found.id, enabled, following, found.jitter))
+                due = await _due(found.id, enabled, following, found.jitter, found.cron, tz)
+                await repository.change(found, enabled=enabled, **due)
             return found
 
     async def preview(self, owner: UUID, schedule_id: UUID, count: int) -> tuple[ZoneInfo, list[Due]]:
@@ -149,10 +151,13 @@ class ScheduleService:
         return tz, await asyncio.to_thread(lambda: list(islice(dues(found.cron, tz, now), count)))
 
 
-def _due(schedule_id: UUID, enabled: bool, following: datetime | None, jitter: int) -> dict[str, Any]:
+async def _due(
+    schedule_id: UUID, enabled: bool, following: datetime | None, jitter: int, cron: str, tz: ZoneInfo
+) -> dict[str, Any]:
     if not enabled or following is None:
         return {"next_fire_at": None, "due_at": None}
-    return {"next_fire_at": following, "due_at": due_at(schedule_id, following, jitter)}
+    looked_at = await asyncio.to_thread(due_at, schedule_id, following, jitter, cron=cron, tz=tz)
+    return {"next_fire_at": following, "due_at": looked_at}
 
 
 def _readable(wanted: Wanted) -> tuple[str, ZoneInfo]:

@@ -23,7 +23,13 @@ Cron = Annotated[
 ]  # fmt: skip
 # A float, since JSON Schema's integers include 5.0, and msgspec's do not.
 Jitter = Annotated[
-    float, Meta(ge=0, le=3600, multiple_of=1, description="Seconds by which it may begin later, to spread load")
+    float,
+    Meta(
+        ge=0,
+        le=3600,
+        multiple_of=1,
+        description="Seconds by which it may begin later, to spread load; never as late as the next instant",
+    ),
 ]
 
 
@@ -65,6 +71,9 @@ class ScheduleResponse(msgspec.Struct, kw_only=True):
     ]
     last_fired_at: Annotated[Instant | None, Meta(description="The last instant that a run was started for")]
     last_run_id: UUID | None
+    last_skipped_at: Annotated[
+        Instant | None, Meta(description="The last instant that no run was started for, because one went on")
+    ]
     created_at: Instant
     updated_at: Instant
 
@@ -90,8 +99,8 @@ def schedule_response(schedule: Schedule) -> ScheduleResponse:
         id=schedule.id, workflow_id=schedule.workflow_id, name=schedule.name, cron=schedule.cron, timezone=schedule.timezone,
         input=schedule.input, enabled=schedule.enabled, overlap=schedule.overlap,  # type: ignore[arg-type]
         catch_up=schedule.catch_up, jitter=schedule.jitter, next_fire_at=schedule.next_fire_at,  # type: ignore[arg-type]
-        last_fired_at=schedule.last_fired_at, last_run_id=schedule.last_run_id, created_at=schedule.created_at,
-        updated_at=schedule.updated_at,
+        last_fired_at=schedule.last_fired_at, last_run_id=schedule.last_run_id, last_skipped_at=schedule.last_skipped_at,
+        created_at=schedule.created_at, updated_at=schedule.updated_at,
     )  # fmt: skip
 
 
