@@ -72,6 +72,15 @@ def test_who_has_a_hook_is_told_of_each_end_with_a_signature_that_the_reference_
     assert delivery["delivered_at"] is not None
 
 
+def test_there_are_no_deliveries_of_what_is_not_there(server: Api) -> None:
+    there, not_there = (
+        server.http.get(f"/api/v1/workflows/{one}/deliveries") for one in (server.create(WORK)["id"], uuid4())
+    )
+
+    assert (there.status_code, there.json()["items"]) == (200, [])
+    assert (not_there.status_code, not_there.json()["type"]) == (404, "/problems/workflow-not-found")
+
+
 def test_only_what_was_asked_for_is_told_and_a_failure_with_its_error(server: Api, recorder: Recorder) -> None:
     fails, works = server.publish(FAILS), server.publish(WORK)
     for workflow_id in (fails, works):

@@ -32,6 +32,9 @@ SELECT workflow_id FROM gone
 """
 
 
+_HAS_WORKFLOW = "SELECT EXISTS (SELECT FROM workflow WHERE id = $1 AND owner_id = $2)"
+
+
 class HookInfo(msgspec.Struct, frozen=True):
     """A hook without its secret."""
 
@@ -80,3 +83,9 @@ async def delete(pool: Pool, owner: UUID, workflow_id: UUID) -> bool:
     """Delete a hook, and send nothing more; False where there is none."""
     with for_a_client():
         return await pool.fetchval(_DELETE, workflow_id, owner) is not None
+
+
+async def has_workflow(pool: Pool, owner: UUID, workflow_id: UUID) -> bool:
+    """Whether the owner has such a workflow, which may have a hook."""
+    with for_a_client():
+        return bool(await pool.fetchval(_HAS_WORKFLOW, workflow_id, owner))

@@ -72,11 +72,13 @@ class HookService:
     async def deliveries(
         self, owner: UUID, workflow_id: UUID, *, status: Status | None, after: Position | None, limit: int
     ) -> Part[DeliveryInfo]:
-        """Newest first. Of a workflow that is not the owner's, none."""
+        """Newest first. Raises: WorkflowNotFound."""
         place = after or _LAST
         found = await deliveries.of_workflow(
             self._pool, owner, workflow_id, status=status, after=(place.created_at, place.id), limit=limit + 1
         )
+        if not found and not await hooks.has_workflow(self._pool, owner, workflow_id):
+            raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
         items = found[:limit]
         return Part(items, next=Position(items[-1].created_at, items[-1].id) if len(found) > limit else None)
 
