@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -121,3 +122,18 @@ class Api:
             found.extend(part["items"])
             after = part["next_after"]
         return found
+
+
+@contextmanager
+def another_api(environment: Mapping[str, str], log: Path) -> Iterator[Api]:
+    """An API process of its own, for as long as the context lasts."""
+    environment = {**environment, "STEPWIRE_PORT": str(free_port())}
+    process = Process("api", environment, log)
+    api = Api(f"http://127.0.0.1:{environment['STEPWIRE_PORT']}", environment["SUPABASE_JWT_SECRET"])
+    try:
+        until(api.is_ready, "the API being ready")
+        yield api
+    finally:
+        api.http.close()
+        code = process.stop()
+    assert code == 0, "the API ends cleanly"

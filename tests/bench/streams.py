@@ -1,7 +1,7 @@
 """``make bench-streams``: what watching runs costs on this machine, beside what the machine can do, in one run.
 
-The watchers are a process of their own, but on the same cores. An event's age is the time from the instant that the worker
-gave it, before it was committed, to its frame being read by the client.
+The watchers are a process of their own, but on the same cores. An event's age is the time from its commit, of which
+PostgreSQL notes the instant for this, to its frame being read by the client.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 from run import Figures, Stack, percentile, pss_mib, reference, serving
 from workloads import chain_of
@@ -21,6 +22,7 @@ from stepwire.embedded.postgres import EmbeddedPostgres
 WATCHERS = Path(__file__).with_name("watchers.py")
 BEFORE_IT_BEGINS = 3.0  # seconds that a run waits for its watchers
 DELIVERIES = 300_000  # of one measurement, about
+_COMMITTED = "SELECT seq, pg_xact_commit_timestamp(xmin) AS at FROM run_event WHERE run_id = $1"
 HALF_PACE = 12_500  # deliveries a second that are aimed at where their age is measured
 
 
@@ -70,6 +72,25 @@ async def idle(stack: Stack, runs: Runs, sockets: int) -> dict[str, float]:
     return {f"{sockets:,} idle sockets, KiB each": (after - before) * 1024 / sockets}
 
 
+async def noting_commits(stack: Stack) -> None:
+    """Have PostgreSQL keep the instants of commits."""
+    database = await asyncpg.connect(EmbeddedPostgres(stack.home).url)
+    await database.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+    await database.close()
+    stack.stop()
+    stack.start()
+    await stack.ready()
+
+
+async def ages(stack: Stack, run: str, came: list[tuple[int, float]]) -> list[float]:
+    """Milliseconds from the commit of each event to its coming, sorted."""
+    database = await asyncpg.connect(EmbeddedPostgres(stack.home).url)
+    found = await database.fetch(_COMMITTED, run)
+    await database.close()
+    committed = {each["seq"]: each["at"].timestamp() for each in found}
+    return sorted((at - committed[seq]) * 1000 for seq, at in came)
+
+
 async def busy(stack: Stack, runs: Runs, sockets: int, steps: int, pause: float | None) -> dict[str, Any]:
     """All sockets on one run: of inline steps at once, or one after another with a pause."""
     first = {"id": "wait", "type": "core.delay", "data": {"config": {"duration": BEFORE_IT_BEGINS}}}
@@ -81,10 +102,11 @@ async def busy(stack: Stack, runs: Runs, sockets: int, steps: int, pause: float 
     watching.wait(30)
     if found["holes"] or len(found["lasts"]) != 1:
         raise SystemExit(f"Events were lost: {found['holes']} holes, {found['lasts']} were the last.")
-    return found
+    return found | {"ages": await ages(stack, run, found["came"])}
 
 
 async def measure(stack: Stack, figures: Figures, repeats: int, idle_sockets: int) -> None:
+    await noting_commits(stack)
     url, runs, add = EmbeddedPostgres(stack.home).url, Runs(stack), figures.add
     for _ in range(repeats):
         add("reference: commits/s, 1 connection", await reference(url, 1, 2))
@@ -98,10 +120,10 @@ async def measure(stack: Stack, figures: Figures, repeats: int, idle_sockets: in
             found = await busy(stack, runs, sockets, 50, 4 * sockets / HALF_PACE)
             add(f"c. half pace to {sockets:,} sockets, deliveries/s", found["deliveries"] / found["seconds"])
             for percent in (50, 99):
-                add(f"c. half pace to {sockets:,} sockets, p{percent} ms", percentile(found["ages"], percent) * 1000)
-        ages = (await busy(stack, runs, 1, 50, 0.1))["ages"]
+                add(f"c. half pace to {sockets:,} sockets, p{percent} ms", percentile(found["ages"], percent))
+        alone = (await busy(stack, runs, 1, 50, 0.1))["ages"]
         for percent in (50, 99):
-            add(f"d. one socket, p{percent} ms", percentile(ages, percent) * 1000)
+            add(f"d. one socket, p{percent} ms", percentile(alone, percent))
 
 
 async def main() -> None:

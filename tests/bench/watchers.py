@@ -6,13 +6,12 @@ import asyncio
 import json
 import sys
 import time
-from datetime import datetime
 from typing import Any
 
 import uvloop
 
 CONNECTING_AT_ONCE = 100
-SAMPLED = 20  # one socket in so many notes how old each event is when it comes
+SAMPLED = 20  # one socket in so many notes when each event comes
 FIRST = (
     6  # the number of the first event that counts: those before it are of the run's start, and its wait for watchers
 )
@@ -22,13 +21,13 @@ CLOSE = bytes((0x88, 0x80, 0, 0, 0, 0))  # masked with nothing
 class Watcher(asyncio.Protocol):
     """One socket, until the server closes it."""
 
-    def __init__(self, ages: list[float] | None) -> None:
+    def __init__(self, came: list[tuple[int, float]] | None) -> None:
         loop = asyncio.get_running_loop()
         self.is_open, self.is_closed = loop.create_future(), loop.create_future()
         self.seq: int | None = None  # of the last frame
         self.events = self.holes = 0
         self.began_at = self.last_at = 0.0
-        self._ages = ages
+        self._came = came
         self._buffer = b""
         self._has_head = False
 
@@ -73,8 +72,8 @@ class Watcher(asyncio.Protocol):
             self.events += 1
             self.last_at = time.perf_counter()
             self.began_at = self.began_at or self.last_at
-            if self._ages is not None:
-                self._ages.append(time.time() - datetime.fromisoformat(json.loads(frame)["at"]).timestamp())
+            if self._came is not None:
+                self._came.append((seq, time.time()))
         self.seq = seq
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -83,8 +82,8 @@ class Watcher(asyncio.Protocol):
                 future.set_result(None)
 
 
-async def connect(told: dict[str, Any], run_id: str, ages: list[float] | None) -> Watcher:
-    _, watcher = await asyncio.get_running_loop().create_connection(lambda: Watcher(ages), "127.0.0.1", told["port"])
+async def connect(told: dict[str, Any], run_id: str, came: list[tuple[int, float]] | None) -> Watcher:
+    _, watcher = await asyncio.get_running_loop().create_connection(lambda: Watcher(came), "127.0.0.1", told["port"])
     watcher.transport.write(
         f"GET /ws/runs/{run_id} HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAuthorization: Bearer "
         f"{told['token']}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
@@ -95,13 +94,13 @@ async def connect(told: dict[str, Any], run_id: str, ages: list[float] | None) -
 
 async def main() -> None:
     told = json.loads(sys.argv[1])
-    ages: list[float] = []
+    came: list[tuple[int, float]] = []
     room = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
     async def one(number: int) -> Watcher:
         async with room:
             is_sampled = number % min(SAMPLED, told["sockets"]) == 0
-            return await connect(told, told["runs"][number % len(told["runs"])], ages if is_sampled else None)
+            return await connect(told, told["runs"][number % len(told["runs"])], came if is_sampled else None)
 
     watchers = await asyncio.gather(*map(one, range(told["sockets"])))
     print("ready", flush=True)
@@ -115,7 +114,7 @@ async def main() -> None:
         "deliveries": sum(watcher.events for watcher in watchers),
         "holes": sum(watcher.holes for watcher in watchers),
         "lasts": sorted({watcher.seq or 0 for watcher in watchers}),
-        "ages": sorted(ages),
+        "came": came,
     }
     print(json.dumps(figures), flush=True)
 

@@ -5,6 +5,7 @@ import json
 import time
 from uuid import uuid4
 
+import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator
 
@@ -153,3 +154,25 @@ def test_the_client_says_whether_it_wants_a_page_or_a_stream(server: Api, accept
 
     assert response.headers["content-type"].partition(";")[0] == kind
     assert "Accept" in response.headers["vary"]
+
+
+def test_a_ticket_opens_one_stream_of_its_run_and_nothing_else(server: Api) -> None:
+    """A browser's `EventSource` cannot send a token."""
+    run_id, other = server.execute(chain(node("a")))["id"], server.execute(chain(node("a")))["id"]
+
+    def ask(run: str, ticket: str, accept: str = "text/event-stream", **headers: str) -> httpx.Response:
+        with httpx.Client(base_url=server.url, trust_env=False) as browser:
+            query = {"after": 1, "ticket": ticket}
+            return browser.get(f"/api/v1/runs/{run}/events", params=query, headers={"accept": accept, **headers})
+
+    def new() -> str:
+        return str(server.http.post(f"/api/v1/runs/{run_id}/socket-ticket").json()["ticket"])
+
+    ticket = new()
+    first, again = ask(run_id, ticket), ask(run_id, ticket)
+    elsewhere, page, beside = ask(other, new()), ask(run_id, new(), "application/json"), new()
+    wrong_token = ask(run_id, beside, authorization="Bearer wrong")
+
+    assert (first.status_code, first.text.count("\nid: ")) == (200, len(server.events(run_id)))
+    assert [each.status_code for each in (again, elsewhere, page, wrong_token)] == [401] * 4
+    assert ask(run_id, beside).status_code == 200, "where a token is sent, the ticket is not looked at"

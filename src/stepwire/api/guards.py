@@ -9,10 +9,13 @@ from litestar.handlers import BaseRouteHandler
 from stepwire.api.headers import add_header
 from stepwire.auth.tokens import InvalidToken, Session, TokenVerifier
 from stepwire.errors import TooManyRequests, Unauthenticated
+from stepwire.services.tickets import TicketService
 from stepwire.signals.rate import RateLimiter
 
 PUBLIC = "public"
 ANY_BODY = "any_body"
+TICKETS = "tickets"  # a single-use ticket for the run does as well, for a stream
+EVENT_STREAM = "text/event-stream"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -31,9 +34,19 @@ async def require_token(connection: ASGIConnection[Any, Any, Any, Any], handler:
         Unauthenticated: there is no token, or not a valid one.
         Unavailable: nobody can say, because the keys to verify it with cannot be fetched.
     """
-    if not handler.opt.get(PUBLIC):
-        verifier: TokenVerifier = connection.app.state.verifier
-        connection.scope["user"] = await session_of(verifier, connection.headers.getall("authorization", []))
+    if handler.opt.get(PUBLIC):
+        return
+    given, ticket = connection.headers.getall("authorization", []), connection.query_params.get("ticket")
+    if (
+        ticket is not None
+        and not given
+        and handler.opt.get(TICKETS)
+        and EVENT_STREAM in connection.headers.get("accept", "")
+    ):
+        tickets: TicketService = connection.app.state.services.tickets
+        connection.scope["user"] = await tickets.redeem(ticket, connection.path_params["run_id"])
+    else:
+        connection.scope["user"] = await session_of(connection.app.state.verifier, given)
 
 
 async def session_of(verifier: TokenVerifier, authorization: list[str]) -> Session:
@@ -48,7 +61,13 @@ async def session_of(verifier: TokenVerifier, authorization: list[str]) -> Sessi
 
 
 async def require_moderation(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Count the request for its owner, where the settings limit how many there may be.
+    """Count the request for its owner. Raises: TooManyRequests."""
+    if not handler.opt.get(PUBLIC):
+        await moderate(connection, str(connection.scope["user"].owner))
+
+
+async def moderate(connection: ASGIConnection[Any, Any, Any, Any], whom: str) -> None:
+    """Count the request for somebody, where the settings limit how many there may be.
 
     Source: draft-ietf-httpapi-ratelimit-headers-10.
 
@@ -56,9 +75,9 @@ async def require_moderation(connection: ASGIConnection[Any, Any, Any, Any], han
         TooManyRequests.
     """
     limiter: RateLimiter | None = connection.app.state.services.limiter
-    if limiter is None or handler.opt.get(PUBLIC):
+    if limiter is None:
         return
-    taken = await limiter.take(str(connection.scope["user"].owner))
+    taken = await limiter.take(whom)
     if taken is None:
         return
     seconds = -(-taken.milliseconds // 1000)

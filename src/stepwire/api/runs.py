@@ -7,6 +7,7 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED
 
+from stepwire.api.guards import TICKETS
 from stepwire.api.openapi import made_before, problems
 from stepwire.api.paging import After, Limit, page_response, refuse_nulls, sequel
 from stepwire.api.prefer import applied
@@ -48,6 +49,13 @@ Include = Annotated[Literal["context"] | None, Parameter(query="include", descri
 LastEventId = Annotated[
     str | None,
     Parameter(header="Last-Event-ID", description="As `after`, for a stream; browsers send it by themselves"),
+]
+
+Ticket = Annotated[
+    str | None,
+    Parameter(
+        max_length=64, description="In place of a token, for a stream; from `socket-ticket`, good once and for 30 s"
+    ),
 ]
 
 
@@ -122,6 +130,7 @@ class RunController(Controller):
     @get(
         "/runs/{run_id:uuid}/events",
         operation_id="listEvents",
+        opt={TICKETS: True},
         responses=problems(404, 409),
     )
     async def list_events(
@@ -133,12 +142,14 @@ class RunController(Controller):
         after: After = 0,
         limit: Limit = 500,
         last_event_id: LastEventId = None,
+        ticket: Ticket = None,
     ) -> Sequel[EventResponse]:
         """List a run's events, in order and without a gap; replaying them gives the run's state.
 
         With `Accept: text/event-stream` they come as they happen: a snapshot first, then the events after it (with
         `after`, those after that), each as on the socket and with its `seq` as `id`; the stream ends with the run. Who comes
-        back with all of its events (`Last-Event-ID`) is told 204: no more follows.
+        back with all of its events (`Last-Event-ID`) is told 204: no more follows. A browser's `EventSource`, which sends no
+        token, sends a `ticket` from `socket-ticket` instead.
         """
         if wants_stream(request):
             return await event_stream(request, run_id)  # type: ignore[return-value]  # the annotation is the page's

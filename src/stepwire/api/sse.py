@@ -11,13 +11,13 @@ from litestar import Request, Response
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Stream
 
+from stepwire.api.guards import EVENT_STREAM
 from stepwire.api.headers import add_header
 from stepwire.api.seq import one_seq, seen_by
 from stepwire.auth.tokens import LEEWAY_SECONDS, Session
 from stepwire.services.feeds import Framed
 from stepwire.services.live import RunStream
 
-EVENT_STREAM = "text/event-stream"
 HEARTBEAT_SECONDS = 15.0  # proxies take a connection for dead when it is silent for longer
 RETRY = "retry: 1000\n\n"  # milliseconds after which the browser connects again
 ENDLESS = "stepwire.endless"  # in the state of a request whose answer does not end soon

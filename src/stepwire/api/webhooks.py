@@ -8,7 +8,7 @@ from litestar import Controller, MediaType, Request, Response, get, post
 from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED
 
-from stepwire.api.guards import ANY_BODY, PUBLIC, session_of
+from stepwire.api.guards import ANY_BODY, PUBLIC, moderate, session_of
 from stepwire.api.keys import provide_idempotency_key
 from stepwire.api.openapi import made_before, problems
 from stepwire.api.prefer import MAX_WAIT_SECONDS, applied
@@ -94,7 +94,13 @@ async def _call(request: Request[Any, Any, Any]) -> Call:
         raise HTTPException(status_code=415, detail="Send the body as it is, not compressed.")
     query = list(request.query_params.multi_items())
     owner = partial(_owner, request.app.state.verifier, headers.get("authorization", []))
-    return Call(request.method, headers, query, await request.body(), owner, provide_idempotency_key(request))
+    admit = partial(_admit, request)
+    return Call(request.method, headers, query, await request.body(), owner, admit, provide_idempotency_key(request))
+
+
+async def _admit(request: Request[Any, Any, Any], owner: UUID) -> None:
+    """Those who send have a count of their own, so that they cannot keep the owner out. Raises: TooManyRequests."""
+    await moderate(request, f"webhooks of {owner}")
 
 
 async def _owner(verifier: TokenVerifier, authorization: list[str]) -> UUID | None:

@@ -124,12 +124,12 @@ async function connect(
   return { ...closed, problem };
 }
 
-function base64url(text: string): string {
+export function base64url(text: string): string {
   return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
 /** When a JSON Web Token runs out, in seconds since 1970. */
-function expiry(token: string): number {
+export function expiry(token: string): number {
   try {
     const claims: { exp?: number } = JSON.parse(atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")));
     return claims.exp ?? Infinity;

@@ -47,7 +47,7 @@ _REFUSED = "The request is not signed as the workflow's webhook trigger wants it
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request to a webhook: names of headers in lower case, the body's raw bytes; ``owner`` finds out whose access token
-    it brings, None where it is none. ``key`` is the idempotency key that it names itself.
+    it brings, None where it is none; ``admit`` counts it for the workflow's owner. ``key`` is the idempotency key that it names itself.
     """
 
     method: str
@@ -55,6 +55,7 @@ class Call:
     query: Sequence[tuple[str, str]]
     body: bytes
     owner: Callable[[], Awaitable[UUID | None]]
+    admit: Callable[[UUID], Awaitable[None]]
     key: str | None
 
 
@@ -97,9 +98,10 @@ class WebhookService:
 
         Raises:
             Unauthenticated: also where there is no such workflow; the two cannot be told apart.
-            WorkflowNotPublished, Malformed, InvalidInput, TooLarge, Unacceptable, Unavailable.
+            WorkflowNotPublished, Malformed, InvalidInput, TooLarge, TooManyRequests, Unacceptable, Unavailable.
         """
         target = await self._genuine(workflow_id, call)
+        await call.admit(target.owner_id)
         if target.status != "published":
             raise not_published(workflow_id) if target.status == "draft" else _archived()
         workflow = await self._workflows.get(target.owner_id, workflow_id)

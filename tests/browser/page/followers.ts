@@ -8,6 +8,8 @@ import { watchRun } from "../../../src/stepwire/clients/run-stream";
 import type { Place } from "./client";
 import { bearing, parsed, type Frame } from "./socket";
 
+const OVER = new Set(["run.completed", "run.failed", "run.cancelled"]);
+
 export interface Followed extends Place {
   run: string;
 }
@@ -62,12 +64,40 @@ const byEventSource: Follower = ({ api, token, run }) =>
     };
   });
 
+/** The browser's own, which sends no token: each connection takes a ticket, and goes on from the last event. */
+const byBrowser: Follower = async ({ api, token, run }) => {
+  const events: Frame[] = [];
+  while (!OVER.has(String(events.at(-1)?.["event"]))) {
+    const answer = await fetch(`${api}/api/v1/runs/${run}/socket-ticket`, {
+      method: "POST", headers: { Authorization: `Bearer ${token}` },
+    }).catch(() => undefined);
+    if (!answer?.ok) {
+      await new Promise((resolve) => setTimeout(resolve, quick.minReconnectionDelay));
+      continue;
+    }
+    const { ticket } = parsed(await answer.text());
+    const source = new globalThis.EventSource(
+      `${api}/api/v1/runs/${run}/events?after=${events.length}&ticket=${encodeURIComponent(String(ticket))}`,
+    );
+    await new Promise<void>((resolve) => {
+      source.onmessage = ({ data }: MessageEvent<string>) => {
+        const frame = parsed(data);
+        if (frame["type"] === "event") events.push(frame);
+      };
+      source.onerror = () => { resolve(); };
+    });
+    source.close();
+  }
+  return events;
+};
+
 export const quick = { minReconnectionDelay: 50, maxReconnectionDelay: 500, connectionTimeout: 5000 };
 const followers: Record<string, Follower> = {
   module: byModule,
   "reconnecting-websocket": bySocket((url, protocols) => new ReconnectingWebSocket(url, protocols, { ...quick, WebSocket })),
   partysocket: bySocket((url, protocols) => new PartySocket(url, protocols, { ...quick, WebSocket })),
   eventsource: byEventSource,
+  ...("EventSource" in globalThis ? { "the browser's EventSource": byBrowser } : {}),
 };
 
 /** All of them at once. */
