@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools run demo token test test-browser faults histories check lint fmt types imports coverage bench bench-streams bench-lists migration clean
+.PHONY: help install tools studio studio-link run demo token test test-studio test-browser screenshots faults histories check lint fmt types imports coverage bench bench-streams bench-lists migration clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -25,7 +25,20 @@ $(VENV)/.tools: $(VENV)/.installed
 	$(UV) sync --frozen --inexact --compile-bytecode --python $(PYTHON)
 	@touch $@
 
-run: install ## start everything: PostgreSQL, Valkey, the API and a worker
+STUDIO := src/stepwire/studio/dist/index.html
+
+studio: ## build the studio, where its sources are newer than what was built
+	@$(MAKE) --no-print-directory $(STUDIO)
+
+$(STUDIO): $(VENV)/.installed $(shell find src/studio -type f -not -path '*/node_modules*' -not -path '*/generated*') src/stepwire/clients/run-stream.ts
+	@command -v npm >/dev/null 2>&1 || $(UV) sync --frozen --inexact --quiet --no-dev --group node --python $(PYTHON)
+	@src/studio/run.sh $(BIN)/python build
+
+studio-link: install ## print a link that signs in to the studio of the embedded mode
+	@$(BIN)/stepwire studio
+
+run: install ## start everything: PostgreSQL, Valkey, the API and a worker; builds the studio once
+	@test -e $(STUDIO) || $(MAKE) --no-print-directory studio || echo "The studio could not be built; everything else works without." >&2
 	$(BIN)/stepwire serve
 
 token: install ## print an access token for the embedded mode
@@ -37,10 +50,18 @@ demo: install ## run the examples against a small HTTP service
 test: tools ## run the tests, on a real PostgreSQL and Valkey
 	$(BIN)/python -m pytest
 
-test-browser: tools ## use the API from Chromium: a generated client, and Swagger UI
+test-studio: $(STUDIO) ## check the studio's sources, and test what needs no browser
+	@src/studio/run.sh $(BIN)/python check
+
+test-browser: tools $(STUDIO) ## use Chromium: the studio, a generated client, stream clients, Swagger UI
 	@$(UV) sync --frozen --inexact --quiet --group browser --python $(PYTHON)
 	@tests/browser/install.sh $(BIN)/python
 	$(BIN)/python -m pytest tests/browser
+
+screenshots: tools $(STUDIO) ## take the README's pictures of the studio
+	@$(UV) sync --frozen --inexact --quiet --group browser --python $(PYTHON)
+	@tests/browser/install.sh $(BIN)/python
+	$(BIN)/python tests/browser/screenshots.py
 
 faults: tools ## kill processes at random under the load of 10,000 runs; make faults RUNS=500 SEED=7
 	STEPWIRE_FAULTS_RUNS=$(or $(RUNS),10000) STEPWIRE_FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults/test_points.py -k random
@@ -83,4 +104,4 @@ migration: tools ## make a migration: make migration m="add run.colour"
 	$(BIN)/alembic revision --autogenerate -m "$(m)"
 
 clean: ## remove what was installed and made, data included
-	rm -rf $(VENV) tests/browser/node_modules tests/browser/build .stepwire .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) src/studio/node_modules src/studio/generated src/stepwire/studio/dist tests/browser/node_modules tests/browser/build .stepwire .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -15,14 +15,14 @@ from followers import Followers
 from recorder import Recorder
 from stack import PATIENCE_SECONDS, Api
 
-SLOW_SECONDS, LONG_SECONDS = 0.15, 2.0
+SLOW_SECONDS, LONG_SECONDS, ENDLESS_SECONDS = 0.15, 2.0, 90.0
 WATCHED = 0.1  # of the runs, by a client that goes on watching whatever happens
 AGAIN = {"max_attempts": 60, "initial_interval": 0.02, "max_interval": 0.2}
 OVER = ("completed", "failed", "cancelled")
 
 
 class World(Recorder):
-    """Where the calls go: ``/ok``, ``/slow``, ``/long``, ``/flaky`` (a key's first call fails) and ``/breaks`` (until mended);
+    """Where the calls go: ``/ok``, ``/slow``, ``/long``, ``/endless``, ``/flaky`` (a key's first call fails) and ``/breaks`` (until mended);
     and where ends of runs are told, ``/hook``.
     """
 
@@ -45,7 +45,7 @@ class World(Recorder):
         self.calls.append((time.time(), key))
         is_new = key not in self._known
         self._known.add(key)
-        time.sleep({"/slow": SLOW_SECONDS, "/long": LONG_SECONDS}.get(handler.path, 0))
+        time.sleep({"/slow": SLOW_SECONDS, "/long": LONG_SECONDS, "/endless": ENDLESS_SECONDS}.get(handler.path, 0))
         broken = handler.path == "/breaks" and key.partition(":")[0] not in self.mended
         super()._answer(handler, 400 if broken else 503 if handler.path == "/flaky" and is_new else 200)
 

@@ -1,5 +1,6 @@
 """The API process: plugins, routers, dependencies, lifespan; nothing else."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,11 +17,12 @@ from stepwire.api.headers import with_headers
 from stepwire.api.health import HealthController
 from stepwire.api.hooks import HookController
 from stepwire.api.live import watch_run, watch_runs
-from stepwire.api.openapi import openapi_config, swagger_assets
+from stepwire.api.openapi import completed, openapi_config, swagger_assets
 from stepwire.api.problems import EXCEPTION_HANDLERS
 from stepwire.api.runs import RunController
 from stepwire.api.schedules import ScheduleController
 from stepwire.api.secrets import SecretController
+from stepwire.api.studio import lead_to_studio, studio_files
 from stepwire.api.webhooks import WebhookController
 from stepwire.api.workflows import WorkflowController
 from stepwire.auth.tokens import TokenVerifier
@@ -60,7 +62,16 @@ def create_app(settings: Settings) -> Litestar:
     ]  # fmt: skip
     api = Router(path="/api/v1", route_handlers=controllers, guards=[admit])
     app = Litestar(
-        route_handlers=[api, HealthController, watch_run, watch_runs, asyncapi_document, swagger_assets()],
+        route_handlers=[
+            api,
+            HealthController,
+            watch_run,
+            watch_runs,
+            asyncapi_document,
+            swagger_assets(),
+            lead_to_studio,
+            studio_files(),
+        ],
         dependencies=dependencies(),
         lifespan=[lifespan],
         middleware=[_naming_every_method],
@@ -73,8 +84,14 @@ def create_app(settings: Settings) -> Litestar:
     app.state.methods = {
         route.path_format: ", ".join(sorted(route.methods)) for route in app.routes if isinstance(route, HTTPRoute)
     }
-    app.asgi_handler = with_headers(app.asgi_handler)  # outside of routing, unlike middleware
+    app.asgi_handler = with_headers(app.asgi_handler, settings.supabase_url)  # outside of routing, unlike middleware
     return app
+
+
+def document() -> str:
+    """The OpenAPI document, as JSON; nothing has to be there for it."""
+    app = create_app(Settings(supabase_jwt_secret="-" * 32))
+    return json.dumps(completed(app.openapi_schema.to_schema()))
 
 
 def _naming_every_method(app: ASGIApp) -> ASGIApp:

@@ -1,4 +1,4 @@
-"""``stepwire serve | api | worker | migrate | token | secret | run``."""
+"""``stepwire serve | api | worker | migrate | studio | openapi | token | secret | run``."""
 
 import argparse
 import os
@@ -42,14 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def serve(settings: Settings, _: argparse.Namespace) -> int:
     """Start everything: the embedded servers that no URL replaces, the API and one worker."""
-    from stepwire.db.migrate import migrate_apart
     from stepwire.embedded.parent import exit_with_parent
     from stepwire.embedded.supervisor import Supervisor
     from stepwire.log import configure_logging
 
     configure_logging(settings)
     exit_with_parent(settings.parent_fd)
-    return Supervisor(settings.home.absolute(), settings, os.environ, migrate_apart).run()
+    return Supervisor(settings.home.absolute(), settings, os.environ).run()
 
 
 def api(settings: Settings, _: argparse.Namespace) -> int:
@@ -93,6 +92,24 @@ def migrate(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
+def studio(settings: Settings, _: argparse.Namespace) -> int:
+    """Print a link that signs in to the studio, once and within ten minutes; the embedded mode's `serve` has to run."""
+    from stepwire.embedded.home import studio_link
+
+    if settings.supabase_url or settings.supabase_jwt_secret:
+        raise Misconfigured("SUPABASE_URL or SUPABASE_JWT_SECRET is set: the studio signs in there, and takes no link.")
+    print(studio_link(settings.home.absolute()))
+    return 0
+
+
+def openapi(_: Settings, __: argparse.Namespace) -> int:
+    """Print the OpenAPI document, for clients to be made from."""
+    from stepwire.app import document
+
+    print(document())
+    return 0
+
+
 def token(settings: Settings, options: argparse.Namespace) -> int:
     """Print an access token, signed with SUPABASE_JWT_SECRET or, without one, with the embedded secret."""
     from stepwire.auth.tokens import mint
@@ -122,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stepwire", description="Draw, publish, run and watch workflows.")
     parser.add_argument("--version", action="version", version=f"stepwire {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (serve, api, worker, migrate):
+    for command in (serve, api, worker, migrate, studio, openapi):
         _command(commands, command)
     minting = _command(commands, token)
     minting.add_argument("--owner", type=UUID, default=EMBEDDED_OWNER, help="the token's sub (default: %(default)s)")

@@ -16,7 +16,7 @@ from stepwire.errors import Misconfigured
 EMBEDDED_OWNER = UUID("00000000-0000-4000-8000-000000000001")  # whom the embedded mode's own tokens speak for
 RATE = r"^(?=.*[1-9])\d{1,6}(\.\d{1,3})?(,[1-9]\d{0,6})?$"  # "20" or "20,100"
 _PREFIXED = "STEPWIRE_"
-_BARE = ("database_url", "redis_url", "supabase_url", "supabase_jwt_secret")
+_BARE = ("database_url", "redis_url", "supabase_url", "supabase_jwt_secret", "supabase_publishable_key")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: str | None = None  # unset: embedded Valkey
     supabase_url: str | None = None  # issuer and JWKS
     supabase_jwt_secret: str | None = None  # HS256
+    supabase_publishable_key: str | None = None  # the studio signs in with it; the older anon key does as well
     cors_origins: tuple[str, ...] = ("http://localhost:5173",)  # comma-separated; also the sockets' allowed origins
     http_allow: str = ""  # hosts or networks that http.request may reach although private
     encryption_key: str | None = None  # for secrets and webhook signing secrets; several with commas, to change it
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["console", "json"] = "console"  # json when not a terminal
     token: str | None = None  # the access token of `stepwire run`
     die_at: str | None = None  # for tests: a point of `points.py` at which the API or the worker kills itself
+    embedded: bool = False  # set by `serve` for its children: the JWT secret is the installation's own
     parent_fd: int | None = None  # set by `serve` for its children: a pipe that closes when it ends
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
     max_input_bytes: Annotated[int, Meta(ge=1024)] = 256 << 10

@@ -31,6 +31,7 @@ from stepwire.services.overview import Overviews
 from stepwire.services.runs import RunService, Workflows
 from stepwire.services.schedules import ScheduleService
 from stepwire.services.secrets import SecretService
+from stepwire.services.sign_in import SignIn
 from stepwire.services.tickets import TicketService
 from stepwire.services.webhooks import MAX_WEBHOOK_BYTES, WebhookService
 from stepwire.services.workflows import WorkflowService
@@ -56,6 +57,7 @@ class Services:
     schedules: ScheduleService
     webhooks: WebhookService
     tickets: TicketService
+    sign_in: SignIn
     stream: RunStream
     overviews: Overviews
     health: HealthService
@@ -114,6 +116,7 @@ async def open_services(settings: Settings, verifier: TokenVerifier) -> AsyncIte
             webhooks=WebhookService(database.pool, workflows, runs, feeds, keyring, MAX_WEBHOOK_BYTES),
             schedules=ScheduleService(database, workflows, settings.max_input_bytes),
             tickets=TicketService(database.pool, redis),
+            sign_in=SignIn(redis, settings),
             stream=RunStream(database.pool, feeds, workflows),
             overviews=overviews,
             health=HealthService(database, redis, tasks, intake),

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import httpx
 import pytest
 
+from factories import chain, node
 from stack import OWNER, STRANGER, Api, Process, free_port, until
 from stepwire.errors import Misconfigured
 from stepwire.settings import load_settings
@@ -84,6 +87,26 @@ def test_an_owner_who_asks_too_often_is_told_to_wait(moderated: list[Api]) -> No
     assert moderated[0].http.get("/health").status_code == 200
     assert "ratelimit" not in moderated[0].http.get("/health").headers
     assert OWNER != STRANGER
+
+
+def test_webhooks_that_are_verified_count_apart_from_what_their_owner_asks(moderated: list[Api]) -> None:
+    owner = uuid4()
+    with moderated[0].client(owner) as client:
+        drawn = chain(node("hook", "trigger.webhook", {"auth": "token"}))
+        workflow_id = client.post("/api/v1/workflows", json={"name": "Hooked", "definition": drawn}).json()["id"]
+        client.post(f"/api/v1/workflows/{workflow_id}/publish")
+        address = f"/api/v1/triggers/webhook/{workflow_id}"
+        secret = client.post(f"{address}/secret").json()["secret"]
+        with httpx.Client(trust_env=False) as sender:
+            wrong = [sender.post(f"{moderated[0].url}{address}", headers={"x-webhook-token": "no"}) for _ in range(25)]
+            right = [
+                sender.post(f"{moderated[n % 2].url}{address}", headers={"x-webhook-token": secret}) for n in range(22)
+            ]
+
+        assert {each.status_code for each in wrong} == {401}
+        assert [each.status_code for each in right] == [202] * 20 + [429] * 2
+        assert 40 < int(right[-1].headers["retry-after"]) <= 50
+        assert client.get(f"/api/v1/workflows/{workflow_id}").status_code == 200
 
 
 def test_without_a_limit_nobody_counts(server: Api) -> None:

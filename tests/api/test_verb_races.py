@@ -197,7 +197,7 @@ def test_a_run_that_is_taken_up_and_cancelled_at_once_ends_as_the_last_of_both_s
 
 def test_orders_that_are_given_while_no_worker_lives_are_carried_out(fleet: Fleet, world: World) -> None:
     api = fleet.apis[0]
-    calls = api.publish(chain(call(world, "long", "long"), node("after")))
+    calls = api.publish(chain(call(world, "long", "endless"), node("after")))
     asks = api.publish(chain(node("ask", "core.approval", {}), call(world, "after")))
     breaks = api.publish(chain(call(world, "breaks", "breaks"), node("after")))
     ready: set[str] = set()

@@ -1,6 +1,7 @@
 """The embedded servers and their supervisor: started, stopped, killed, and found as any of those left them."""
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -25,6 +26,7 @@ from stepwire.embedded.supervisor import BACKOFF_SECONDS, _Revival
 from stepwire.embedded.valkey import EmbeddedValkey
 from stepwire.settings import Settings
 
+LINK = re.compile(r"http://\S+/studio/#code=(?P<code>\S+)")
 HELLO = chain(node("hello", "core.log", {}))
 # A life that ends with SIGKILL, of whose end the kernel does not tell the servers.
 LEAVES_ORPHANS = """
@@ -167,6 +169,24 @@ def test_a_part_that_dies_is_started_again(command: str, kept: Served) -> None:
     run = served.api.execute(HELLO)
 
     assert run["status"] == "completed"
+
+
+def test_links_to_the_studio_are_printed_at_the_start_and_whenever_one_is_asked_for(
+    kept: Served, tmp_path: Path
+) -> None:
+    at_start = until(lambda: LINK.search(kept.log.read_text()), "the link being printed")
+    command = [sys.executable, "-m", "stepwire", "studio"]
+    asked = subprocess.run(command, env={**os.environ, **kept.environment}, capture_output=True, text=True, check=True)
+    elsewhere = subprocess.run(
+        command, env={**os.environ, **kept.environment, "STEPWIRE_HOME": str(tmp_path)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    codes = [each.group("code") for each in (at_start, LINK.search(asked.stdout)) if each is not None]
+    answers = [kept.api.http.post("/studio/sign-in", json={"code": code}) for code in codes]
+
+    assert asked.stdout.startswith(f"{kept.api.url}/studio/#")
+    assert [each.status_code for each in answers] == [200, 200]
+    assert (elsewhere.returncode, "stepwire serve" in elsewhere.stderr) == (2, True)
 
 
 def test_half_a_data_folder_is_never_used(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from litestar.enums import ScopeType
@@ -18,6 +19,10 @@ _ALWAYS = [
     (b"referrer-policy", b"no-referrer"),
 ]
 _DATA = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_STUDIO = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'{supabase}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
 _DOCUMENTS = (
     b"content-security-policy",
     b"; ".join(
@@ -40,8 +45,11 @@ def add_header(scope: Any, name: str, value: str) -> None:
     scope[_EXTRA].append((name.lower().encode(), value.encode()))
 
 
-def with_headers(app: ASGIApp) -> ASGIApp:
-    """Wrap the whole application."""
+def with_headers(app: ASGIApp, supabase_url: str | None = None) -> ASGIApp:
+    """Wrap the whole application; the studio may ask Supabase for tokens."""
+    parts = urlsplit(supabase_url or "")
+    supabase = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    studio = (b"content-security-policy", _STUDIO.format(supabase=supabase).encode())
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -54,7 +62,7 @@ def with_headers(app: ASGIApp) -> ASGIApp:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = _complete(scope, [*message["headers"], *extra])
+                message["headers"] = _complete(scope, [*message["headers"], *extra], studio)
             await send(message)
 
         try:
@@ -71,7 +79,9 @@ def _inner(scope: HTTPScope, extra: list[tuple[bytes, bytes]]) -> Scope:
     return {**scope, "method": method, _EXTRA: extra}  # type: ignore[return-value]
 
 
-def _complete(scope: HTTPScope, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _complete(
+    scope: HTTPScope, headers: list[tuple[bytes, bytes]], studio: tuple[bytes, bytes]
+) -> list[tuple[bytes, bytes]]:
     """Answers depend on the origin, belong to nobody's cache, and run nothing in a browser."""
     said = {name.lower() for name, _ in headers}
     varies = [value for name, value in headers if name.lower() == b"vary"]
@@ -81,7 +91,10 @@ def _complete(scope: HTTPScope, headers: list[tuple[bytes, bytes]]) -> list[tupl
     if b"cache-control" not in said and not path.startswith("/docs"):
         headers.append((b"cache-control", b"private, no-cache" if b"etag" in said else b"no-store"))
     headers.extend(_ALWAYS)
-    headers.append(_DOCUMENTS if path.startswith("/docs") else _DATA)
+    if path.startswith("/docs"):
+        headers.append(_DOCUMENTS)
+    else:
+        headers.append(studio if f"{path}/".startswith("/studio/") else _DATA)
     if scope["scheme"] == "https":
         headers.append(_HSTS)
     return headers

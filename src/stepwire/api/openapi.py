@@ -137,7 +137,7 @@ def _no_html(response: Response[Any]) -> Response[Any]:
     return response
 
 
-def _no_such_file(request: Request[Any, Any, Any], _: Exception) -> Response[Problem]:
+def no_such_file(request: Request[Any, Any, Any], _: Exception) -> Response[Problem]:
     """A name that is too long for the file system, or holds a NUL."""
     return not_found(request)
 
@@ -149,5 +149,5 @@ def swagger_assets() -> Router:
         raise RuntimeError("flask-swagger-ui is not installed")
     return create_static_files_router(
         path=ASSETS, directories=[Path(spec.origin).parent / "dist"], include_in_schema=False, opt={PUBLIC: True},
-        exception_handlers={InternalServerException: _no_such_file, ValueError: _no_such_file},
+        exception_handlers={InternalServerException: no_such_file, ValueError: no_such_file},
     )  # fmt: skip

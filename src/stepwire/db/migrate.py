@@ -1,8 +1,6 @@
 """Bring the database to the newest revision."""
 
 import asyncio
-import subprocess
-import sys
 from pathlib import Path
 
 import asyncpg
@@ -27,19 +25,6 @@ def migrate(url: str) -> None:
     config = Config(_root() / "alembic.ini")
     config.attributes["database_url"] = url
     command.upgrade(config, "head")
-
-
-def migrate_apart(url: str) -> None:
-    """As `migrate`, in a process of its own where something is missing: what it loads ends with it.
-
-    Raises:
-        Misconfigured: the database cannot be reached, or not be brought to the newest revision.
-    """
-    if is_newest(url):
-        return
-    command = ["/usr/bin/env", f"DATABASE_URL={url}", sys.executable, "-m", "stepwire", "migrate"]
-    if (code := subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode) != 0:
-        raise Misconfigured(f"The migrations ended with {code}.")
 
 
 def is_newest(url: str) -> bool:

@@ -3,10 +3,12 @@
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stepwire.auth.sealed import sign_in_code
 from stepwire.errors import StepwireError
 
 
@@ -14,6 +16,12 @@ class HomeInUse(StepwireError):
     """Another process serves from this folder."""
 
     kind, title = "home-in-use", "Another stepwire serves from this folder"
+
+
+class NothingServes(StepwireError):
+    """No process serves from this folder."""
+
+    kind, title = "nothing-serves", "Nothing serves from this folder"
 
 
 @contextmanager
@@ -68,6 +76,19 @@ def postgres_password(home: Path) -> str:
 def url_file(home: Path) -> Path:
     """Where the address of the API is told to other commands of the same folder."""
     return home / "url"
+
+
+def studio_link(home: Path) -> str:
+    """Where the studio of the embedded mode is, with a code that signs in once; it is in the fragment, which no server sees.
+
+    Raises:
+        NothingServes.
+    """
+    try:
+        url = url_file(home).read_text().strip()
+    except FileNotFoundError:
+        raise NothingServes(f"Nothing serves from {home}; start it with `stepwire serve`.") from None
+    return f"{url}/studio/#code={sign_in_code(jwt_secret(home), time.time())}"
 
 
 def _secret(path: Path) -> str:

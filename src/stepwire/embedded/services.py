@@ -50,6 +50,7 @@ class EmbeddedServices:
             told["REDIS_URL"] = self.valkey.url
         if settings.supabase_jwt_secret is None and settings.supabase_url is None:
             told["SUPABASE_JWT_SECRET"] = jwt_secret(self._home)
+            told["STEPWIRE_EMBEDDED"] = "true"
         if settings.encryption_key is None:
             told["STEPWIRE_ENCRYPTION_KEY"] = encryption_key(self._home)
         return told

@@ -3,16 +3,18 @@
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from stepwire.embedded.home import locked_home, url_file
+from stepwire.embedded.home import locked_home, studio_link, url_file
 from stepwire.embedded.process import ServiceFailed
 from stepwire.embedded.services import EmbeddedServices, Server
+from stepwire.errors import Misconfigured
 from stepwire.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -111,13 +113,10 @@ class _KeptServer:
 class Supervisor:
     """Runs everything in one home."""
 
-    def __init__(
-        self, home: Path, settings: Settings, environment: Mapping[str, str], migrate: Callable[[str], None]
-    ) -> None:
+    def __init__(self, home: Path, settings: Settings, environment: Mapping[str, str]) -> None:
         self._home = home
         self._settings = settings
         self._environment = environment
-        self._migrate = migrate
         self._stopping = threading.Event()
         self._in_a_hurry = False
 
@@ -139,7 +138,7 @@ class Supervisor:
                 services.start(self._stopping)
                 if self._stopping.is_set():
                     return 0
-                self._migrate(self._settings.database_url or told["DATABASE_URL"])
+                _migrate({**self._environment, **told})
                 return self._run_children(children, services)
             finally:
                 self._end(children)
@@ -157,13 +156,32 @@ class Supervisor:
         servers = [_KeptServer(server, self._stopping) for server in services.servers]
         for child in children:
             child.let_begin()
+        is_announced = False
         while not self._stopping.wait(LOOK_SECONDS):
+            if not is_announced and self._is_listening():
+                is_announced = True
+                self._announce()
             for server in servers:
                 server.look()
             for child in children:
                 if (code := child.look()) is not None:
                     return code
         return 0
+
+    def _is_listening(self) -> bool:
+        try:
+            socket.create_connection(
+                (_reachable(self._settings.host), self._settings.port), timeout=LOOK_SECONDS
+            ).close()
+        except OSError:
+            return False
+        return True
+
+    def _announce(self) -> None:
+        """Say where to look; with a link that signs in, where we are the ones to say who may."""
+        is_ours = self._settings.supabase_jwt_secret is None and self._settings.supabase_url is None
+        print(f"\n  Studio: {studio_link(self._home) if is_ours else _url(self._settings) + '/studio/'}")
+        print(f"  API:    {_url(self._settings)}/docs\n", flush=True)
 
     def _end(self, children: list[_Child]) -> None:
         for child in children:
@@ -181,6 +199,22 @@ class Supervisor:
         self._stopping.set()
 
 
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - not listened on
+
+
+def _migrate(environment: Mapping[str, str]) -> None:
+    """In a process of its own: what it loads ends with it.
+
+    Raises:
+        Misconfigured: the database cannot be reached, or not be brought to the newest revision.
+    """
+    command = [sys.executable, "-m", "stepwire", "migrate"]
+    if (code := subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False).returncode) != 0:
+        raise Misconfigured(f"The migrations ended with {code}.")
+
+
 def _url(settings: Settings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    host = _reachable(settings.host)
+    host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{settings.port}"

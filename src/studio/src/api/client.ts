@@ -1,0 +1,71 @@
+import createClient, { type Client as Fetching, type Middleware } from "openapi-fetch";
+import { createContext, use } from "react";
+
+import type { components, paths } from "../../generated/api";
+import type { Session } from "../auth/session";
+import { type Problem, ProblemError } from "./problem";
+
+export type Schemas = components["schemas"];
+export type Workflow = Schemas["WorkflowResponse"];
+export type Run = Schemas["RunResponse"];
+export type StepRun = Schemas["StepRunResponse"];
+export type RunEvent = Schemas["EventResponse"];
+export type StepType = Schemas["StepTypeResponse"];
+export type Schedule = Schemas["ScheduleResponse"];
+export type Client = Fetching<paths>;
+
+export const ClientContext = createContext<Client | undefined>(undefined);
+
+export function useClient(): Client {
+  const client = use(ClientContext);
+  if (client === undefined) throw new Error("useClient outside of ClientContext");
+  return client;
+}
+
+const clients = new WeakMap<Session, Client>();
+
+/** The typed client of a session: the same one for the same session. */
+export function connect(session: Session): Client {
+  let client = clients.get(session);
+  if (client === undefined) {
+    client = createClient<paths>({ baseUrl: location.origin });
+    client.use(authorizing(session));
+    clients.set(session, client);
+  }
+  return client;
+}
+
+function authorizing(session: Session): Middleware {
+  return {
+    async onRequest({ request }) {
+      request.headers.set("Authorization", `Bearer ${await session.token()}`);
+      return request;
+    },
+    onResponse({ response }) {
+      if (response.status === 401) session.expire();
+    },
+  };
+}
+
+interface Answer<T> {
+  data?: T;
+  error?: unknown;
+  response: Response;
+}
+
+/** What was asked for, or a `ProblemError`. */
+export async function answer<T>(asked: Promise<Answer<T>>): Promise<T> {
+  return (await answered(asked)).data;
+}
+
+/** As `answer`, with the response, for its headers. */
+export async function answered<T>(asked: Promise<Answer<T>>): Promise<{ data: T; response: Response }> {
+  const { data, error, response } = await asked;
+  if (!response.ok) throw new ProblemError(response.status, typeof error === "object" ? (error as Problem) : {});
+  return { data: data as T, response };
+}
+
+/** An idempotency key: one for each thing that somebody wants once, however often it is sent. */
+export function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

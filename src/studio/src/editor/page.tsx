@@ -1,0 +1,130 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { ReactFlowProvider, useReactFlow } from "@xyflow/react";
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+
+import { answered, useClient, type Workflow } from "../api/client";
+import { ProblemError } from "../api/problem";
+import { useCatalog } from "../graph/catalog";
+import { Loading } from "../ui/loading";
+import { ProblemNote } from "../ui/problem";
+import { Canvas } from "./canvas";
+import { Conflict } from "./conflict";
+import { ConnectDialog } from "./connect-dialog";
+import { type Editing, EditingContext, useSelected, type ValidationIssue } from "./context";
+import { Inspector, loadForms } from "./inspector";
+import { Palette } from "./palette";
+import { Problems } from "./problems";
+import { Saver } from "./saver";
+import { documentOf } from "./store";
+import { Toolbar } from "./toolbar";
+import { useKeys } from "./use-keys";
+import { useValidation } from "./use-validation";
+import "./editor.css";
+
+interface Loaded {
+  workflow: Workflow;
+  etag: string;
+}
+
+/** One version of a workflow: drawn, checked, saved, published. */
+export default function Editor({ id }: { id: string }) {
+  const client = useClient();
+  const { data, error } = useQuery({
+    queryKey: ["workflow", id, "edited"], staleTime: Infinity, gcTime: 0,
+    queryFn: async (): Promise<Loaded> => {
+      const { data: workflow, response } = await answered(client.GET("/api/v1/workflows/{workflow_id}", { params: { path: { workflow_id: id } } }));
+      return { workflow, etag: response.headers.get("ETag") ?? "" };
+    },
+  });
+  if (error !== null) return <div className="page"><ProblemNote error={error} /></div>;
+  if (data === undefined) return <Loading />;
+  return <ReactFlowProvider key={`${id} ${data.workflow.status}`}><Opened id={id} loaded={data} /></ReactFlowProvider>;
+}
+
+function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded }) {
+  const client = useClient();
+  const queries = useQueryClient();
+  const flow = useReactFlow();
+  const catalog = useCatalog();
+  const isReadOnly = workflow.status !== "draft";
+  const [store] = useState(() => documentOf(workflow));
+  const saver = useSaver(() => (isReadOnly ? undefined : new Saver(client, id, etag, store)));
+  const saving = useSyncExternalStore(saver?.subscribe ?? nothing, saver?.current ?? asSaved);
+  const validation = useValidation(id, store, !isReadOnly);
+  const [refused, setRefused] = useState<readonly ValidationIssue[]>([]);
+  const [isHelping, setIsHelping] = useState(false);
+  const [isConnecting, setIsConnecting] = useState(false);
+
+  useEffect(() => {
+    if (!isReadOnly) void Promise.allSettled([loadForms(), import("./layout")]);
+  }, [isReadOnly]);
+  useEffect(() => {
+    const warn = (event: BeforeUnloadEvent) => {
+      if (saver?.hasUnsaved === true) event.preventDefault();
+    };
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, [saver]);
+  const help = useCallback(() => setIsHelping(true), []);
+  const connect = useCallback(() => setIsConnecting(true), []);
+  useKeys({ store, saver, isReadOnly, onHelp: help, onConnect: connect });
+
+  const focus = useCallback((nodeId: string) => {
+    const state = store.getState();
+    state.look({ nodes: state.nodes.map((node) => ({ ...node, selected: node.id === nodeId })) });
+    void flow.fitView({ nodes: [{ id: nodeId }], maxZoom: 1, duration: 200 });
+  }, [store, flow]);
+  const issues = refused.length > 0 && validation.issues.length === 0 ? refused : validation.issues;
+  const editing = useMemo((): Editing => ({ store, isReadOnly, issues, focus }), [store, isReadOnly, issues, focus]);
+  const published = (now: Workflow) => queries.setQueryData<Loaded>(["workflow", id, "edited"], (before) => before && { ...before, workflow: now });
+
+  return (
+    <EditingContext value={editing}>
+      <div className="editor">
+        <Toolbar
+          workflow={workflow} saver={saver} saving={saving} onPublished={published} isHelping={isHelping} onHelp={setIsHelping}
+          onProblems={(error) => setRefused(error instanceof ProblemError ? error.issues.map(asIssue) : [])}
+        />
+        <div className="editor-body">
+          {!isReadOnly && <details className="side" open={innerWidth > 800}><summary>Steps</summary><Palette catalog={catalog} /></details>}
+          <div className="canvas"><Canvas catalog={catalog} /></div>
+          <Side catalog={catalog} isConnecting={isConnecting} onConnected={() => setIsConnecting(false)} />
+        </div>
+        {!isReadOnly && <Problems validation={{ ...validation, issues }} />}
+        {saver !== undefined && saving.theirs !== undefined && <Conflict saver={saver} theirs={saving.theirs} />}
+      </div>
+    </EditingContext>
+  );
+}
+
+function Side({ catalog, isConnecting, onConnected }: { catalog: ReturnType<typeof useCatalog>; isConnecting: boolean; onConnected: () => void }) {
+  const node = useSelected();
+  if (node === undefined) return null;
+  return (
+    <>
+      <Inspector key={node.id} node={node} catalog={catalog} />
+      {isConnecting && <ConnectDialog node={node} catalog={catalog} onClose={onConnected} />}
+    </>
+  );
+}
+
+/** A saver for as long as the page is there; what is not saved when it goes is saved then. */
+function useSaver(make: () => Saver | undefined): Saver | undefined {
+  const [saver] = useState(make);
+  useEffect(() => {
+    saver?.open();
+    return () => {
+      void saver?.save();
+      saver?.close();
+    };
+  }, [saver]);
+  return saver;
+}
+
+function asIssue(issue: Partial<ValidationIssue> & { code: string; message: string }): ValidationIssue {
+  return { node_id: null, edge_id: null, path: null, column: null, ...issue };
+}
+
+const SAVED = { status: "saved" } as const;
+const asSaved = () => SAVED;
+const nothing = () => () => undefined;

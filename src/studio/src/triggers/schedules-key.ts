@@ -1,0 +1,3 @@
+export function schedulesKey(workflowId: string) {
+  return ["schedules", workflowId];
+}
