@@ -113,6 +113,35 @@ def test_a_child_run_may_end_before_its_parent_is_taken_up_again(
     fleet.close()
 
 
+def test_a_long_stretch_without_effects_goes_on_where_its_journal_ends(
+    services: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    fleet = Fleet(services, tmp_path, apis=1, workers=1, number=2)
+    request.addfinalizer(fleet.kill)
+    api = fleet.apis[0]
+    first = node("s0", "core.transform", {"values": {"n": 1}})
+    others = [
+        node(f"s{number}", "core.transform", {"values": {"n": f"{{{{ steps.s{number - 1}.output.n + 1 }}}}"}})
+        for number in range(1, 100)
+    ]
+    workflow_id = api.publish(chain(first, *others))
+    fleet.replace("worker-0", "journal.after:2")
+    run_id = api.start(workflow_id)["id"]
+    until(lambda: fleet.has_died("worker-0"), "the worker dying when part of the run is stored")
+    before = [each for each in api.events(run_id) if each["event"] == "step.completed"]
+    fleet.replace("worker-0")
+    run = api.finished(run_id)
+    events = api.events(run_id)
+
+    assert 0 < len(before) < 100
+    assert run["output"] == {"s99": {"n": 100}}
+    assert [each["seq"] for each in events] == list(range(1, len(events) + 1))
+    done = [each for each in events if each["event"] == "step.completed"]
+    assert done[: len(before)] == before
+    assert [(each["step_id"], each["data"]["attempt"]) for each in done] == [(f"s{number}", 1) for number in range(100)]
+    fleet.close()
+
+
 def test_dying_at_random_under_load_costs_nothing(
     services: dict[str, str], tmp_path: Path, world: World, request: pytest.FixtureRequest
 ) -> None:

@@ -43,7 +43,8 @@ from stepwire.signals.live import Announcement, RunChange, channel, event_frame,
 
 log = logging.getLogger(__name__)
 HOLD = timedelta(seconds=2)  # a run that goes on so soon is kept: giving it back and claiming it costs more
-INLINE_STEPS_AT_ONCE = 100  # then other runs have a turn
+INLINE_STEPS_AT_ONCE = 25  # then what they came to is handed to the journal, while the next ones are computed
+TURN_STEPS = 5  # then other runs have a turn, and the journal
 
 Append = Callable[[Entry], Awaitable[int | None]]
 Announce = Callable[[str, Announcement | RunChange], None]
@@ -87,7 +88,9 @@ class Driver:
         self.run = run
         self.plan = plan
         self.state = state
-        self.seq = run.seq
+        self.seq = run.seq  # of the last event that is durable, as `_durable` is the state of then
+        self._durable = state
+        self._writing: asyncio.Task[None] | None = None  # a stretch of inline steps
         self._told_owner = run.seq  # of all up to here that is about the whole run
         self.expires_at = run.created_at + hands.longest_run
         self._hands = hands
@@ -127,7 +130,7 @@ class Driver:
             while not await self._take(facts):
                 facts = await self._next_facts()
         finally:
-            await self._stop_attempts()
+            await self._stop()
 
     async def _first_facts(self) -> list[AnyFact]:
         at = now()
@@ -166,18 +169,11 @@ class Driver:
         """Take facts in, journal what follows, begin the effects that it orders; True when the run rests."""
         if any(isinstance(fact, CancelRequested) for fact in facts) and await self._ends_later():
             return True
-        before = self.state
-        events, effects = await self._settle(facts)
-        rests = self._rests(effects)
-        if self.state.is_finished:  # whoever reads that it is over can rely on nothing being begun any more
-            self._cut_attempts()
         try:
-            await self._journal(before, events, rests)
+            rests, effects = await self._follow(facts)
         except Refused as error:
-            self.state, effects = before, []
-            events, _ = await self._settle([Abandoned(at=now(), code="not-storable", message=str(error)[:500])])
-            rests = True
-            await self._journal(before, events, rests)
+            self.state = self._durable
+            rests, effects = await self._follow([Abandoned(at=now(), code="not-storable", message=str(error)[:500])])
         if rests:
             return True
         if effects:  # the process may have been asleep since the journal was written
@@ -185,6 +181,16 @@ class Driver:
         for effect in effects:
             self._begin(effect)
         return False
+
+    async def _follow(self, facts: Sequence[AnyFact]) -> tuple[bool, list[Prepared]]:
+        """Settle facts and journal what follows; whether the run rests now, and the effects to begin."""
+        events, effects = await self._settle(facts)
+        rests = self._rests(effects)
+        if self.state.is_finished:  # whoever reads that it is over can rely on nothing being begun any more
+            self._cut_attempts()
+        await self._written()
+        await self._journal(events, rests)
+        return rests, effects
 
     async def _ends_later(self) -> bool:
         """Stop what is in flight here and in child runs. Where some of those have not ended, give the run back: the last
@@ -194,11 +200,15 @@ class Driver:
         if not await self._hands.cancel_children(self.run.id):
             return False
         self._is_ending = True
-        await self._journal(self.state, [], rests=True)
+        await self._journal([], rests=True)
         return True
 
     async def _settle(self, facts: Sequence[AnyFact]) -> tuple[list[AnyEvent], list[Prepared]]:
-        """Follow facts and the inline steps that they lead to, until only effects and waits are left."""
+        """Follow facts and the inline steps that they lead to, until only effects and waits are left.
+
+        Gives the events that are not journalled yet. A long stretch of inline steps is handed over as it goes, so that the
+        database works while the next steps are computed; after a crash the run goes on from there.
+        """
         events: list[AnyEvent] = []
         effects: list[Prepared] = []
         pending = list(facts)
@@ -220,6 +230,9 @@ class Driver:
                     pending.extend(begun)
                 done += 1
                 if done % INLINE_STEPS_AT_ONCE == 0:
+                    await self._write_behind(events)
+                    events = []
+                if done % TURN_STEPS == 0:
                     await asyncio.sleep(0)
         return events, effects
 
@@ -231,16 +244,31 @@ class Driver:
         due_at = self.wake_at
         return due_at is None or due_at > now() + HOLD
 
-    async def _journal(self, before: RunState, events: Sequence[AnyEvent], rests: bool) -> None:
-        """Make events durable, then tell the watchers. A run that was nudged meanwhile is looked at again."""
-        if not events and not rests:
-            return
+    async def _write_behind(self, events: Sequence[AnyEvent]) -> None:
+        """Journal events while the run is followed further; one write at a time, so that they come in order."""
+        if events:
+            await self._written()
+            self._writing = asyncio.create_task(self._store(self._entry(events, rests=False)))
+
+    async def _written(self) -> None:
+        """Return when what was handed over is durable. Raises: as `_store`."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    async def _journal(self, events: Sequence[AnyEvent], rests: bool) -> None:
+        """Make events durable, then tell the watchers."""
+        if events or rests:
+            await self._store(self._entry(events, rests))
+
+    def _entry(self, events: Sequence[AnyEvent], rests: bool) -> Entry:
+        """What is to be written of the run as it is now; all before ``events`` has been."""
         stored = [
             JournalEvent(self.seq + number, event.name, step_id_of(event), _encode(data_of(event)), event.at)
             for number, event in enumerate(events, 1)
         ]
-        changed = dict.fromkeys(step_id for event in events if (step_id := step_id_of(event)) is not None)
-        entry = Entry(
+        changed = dict.fromkeys(event.step_id for event in stored if event.step_id is not None)
+        return Entry(
             run_id=self.run.id,
             fence=self.run.fence,
             known_seq=self.seq,
@@ -250,29 +278,38 @@ class Driver:
             is_released=rests,
             wake_at=self.wake_at,
             nudges=self._nudges,
-            is_quiet=any(step_id in before.asking for step_id in changed),
+            is_quiet=any(step_id in self._durable.asking for step_id in changed),
             parent_run_id=self.run.parent_run_id if self.state.is_finished else None,
             limited_workflow_id=self.run.workflow_id if self.state.is_finished and self.run.is_limited else None,
             cut_steps=[
                 event.step_id for event in events if _cuts_off(event) and self._step_type(event.step_id) == CHILD_RUN
             ],
         )
+
+    async def _store(self, entry: Entry) -> None:
+        """Write an entry, then tell the watchers. A run that was nudged meanwhile is looked at again.
+
+        Raises:
+            LeaseLost, Refused: nothing was written.
+        """
         nudges = await self._hands.append(entry)
         if nudges is None:
             raise LeaseLost(
                 f"Run {self.run.id} is driven by another worker, has ended, was nudged, or is to be cancelled."
             )
-        self.seq += len(stored)
+        self.seq += len(entry.events)
+        self._durable = entry.state
         if nudges != self._nudges:
             self._is_nudged = True
             self.nudge()
-        if stored:
-            self._tell(stored)
+        if entry.events:
+            self._tell(entry)
 
-    def _tell(self, stored: Sequence[JournalEvent]) -> None:
+    def _tell(self, entry: Entry) -> None:
         """Whoever watches the run gets all of it, whoever watches the owner's list what is about the whole run."""
+        stored = entry.events
         frames = [_frame(self.run.id, each) for each in stored]
-        announcement = Announcement(stored[0].seq, stored[-1].seq, self.state.is_finished, frames)
+        announcement = Announcement(stored[0].seq, stored[-1].seq, entry.state.is_finished, frames)
         self._hands.announce(channel(self.run.id), announcement)
         whole = [frame for frame, each in zip(frames, stored, strict=True) if each.step_id is None]
         if whole:
@@ -320,9 +357,14 @@ class Driver:
             facts += await self._look(*begun)
         return facts
 
-    async def _stop_attempts(self) -> None:
+    async def _stop(self) -> None:
+        """Leave nothing of the run behind."""
         self._cut_attempts()
-        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+        left = [*self._in_flight.values()]
+        if self._writing is not None:  # only where following it broke off
+            self._writing.cancel()
+            left.append(self._writing)
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _cut_attempts(self) -> None:
         for attempt in self._in_flight.values():
