@@ -136,14 +136,14 @@ def test_who_is_told_that_a_run_will_be_cancelled_finds_it_cancelled_and_nothing
 
 
 def test_of_an_answer_and_the_end_of_the_time_for_it_one_counts(fleet: Fleet, world: World) -> None:
-    nodes = [node("ask", "core.approval", {"timeout": 0.5}), node("answered"), node("late")]
+    nodes = [node("ask", "core.approval", {"timeout": 1.5}), node("answered"), node("late")]
     edges = [edge("ask", "answered"), edge("ask", "late", "timeout")]
     workflow_id = fleet.apis[0].publish(definition(nodes, edges))
 
     async def run(race: Race) -> tuple[list[int], dict[str, Any]]:
         await race.start(workflow_id)
         await race.until("paused", *OVER)
-        answers = await asyncio.gather(*(race.order("resume", {"step_id": "ask", **ANSWER}, within=1.0) for _ in "ab"))
+        answers = await asyncio.gather(*(race.order("resume", {"step_id": "ask", **ANSWER}, within=2.5) for _ in "ab"))
         return answers, await race.until(*OVER)
 
     found = hold(fleet, run)

@@ -119,4 +119,4 @@ def test_what_was_missed_is_made_up_for_once_whoever_dies(
     assert [datetime.fromisoformat(later) - datetime.fromisoformat(earlier) for earlier, later in pairwise(missed)] == [
         timedelta(minutes=1)
     ] * (MISSED - 1)
-    fleet.close()
+    fleet.close(is_armed=True)
