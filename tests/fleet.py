@@ -148,7 +148,10 @@ class Fleet:
             api.http.close()
         self.redis.close()
         codes = [process.stop() for process in self.processes.values()]
-        excused = {-signal.SIGTERM, *([-signal.SIGKILL] if is_armed else [])}  # the former: told to end before it had begun
+        excused = {
+            -signal.SIGTERM,
+            *([-signal.SIGKILL] if is_armed else []),
+        }  # the former: told to end before it had begun
         assert set(codes) <= {0, *excused}, codes
 
 
