@@ -1,13 +1,16 @@
 """``{{ … }}`` in a configuration: what it means, what is wrong with it and where, and how little it may cost."""
 
 import json
+import re
 from typing import Any
 
 import msgspec
 import pytest
+from cel_expr_python import cel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stepwire.definition.cel_numbers import exchanged
 from stepwire.definition.cel_tokens import closing
 from stepwire.definition.expressions import MAX_DEPTH, ExpressionFailed, Scope, Variables
 from stepwire.definition.templates import compile_value, has_expression, pointer
@@ -276,6 +279,62 @@ def test_an_integer_beyond_64_bits_is_a_double_in_an_evaluation():
     assert evaluated("{{ [input.big] }}", {"big": BEYOND}) == [1e30]
 
 
+NUMBERS = {"whole": 2, "part": 1.5, "list": [1, 2], "zero": 0, "huge": 2**63, "beyond": 10**25, "text": "x"}
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("input.whole * 1.5", 3.0),
+        ("input.whole * input.part - input.whole + input.part / input.whole", 1.75),
+        ("input.list.map(each, each * 1.5)", [1.5, 3.0]),
+        ("(input.whole + 1) * input.part", 4.5),
+        ("-7 / input.whole * 1.0", -3.0),
+        ("input.huge * 0.5", 2.0**62),
+        ("input.beyond + 1", 1e25),
+        ("input.huge - 1", 2.0**63),
+        ("1 + 1.5", 2.5),
+        ("double(input.whole) * 2 > 3", True),
+        ("size(input.list) * 0.5 == 1", True),
+        ("input.text == 'x' ? 0.5 : 0", 0.5),
+        ("input.text == 'y' ? 'none' : 3 * 0.5", 1.5),
+        ("[1] + [0.5 * input.whole]", [1, 1.0]),
+        ("input.text + string(input.whole * 1.5) + 'y'", "x3y"),
+        ("timestamp('2030-01-01T00:00:01Z') - duration(string(int(input.whole * 0.5)) + 's')", "2030-01-01T00:00:00Z"),
+        ("base64.encode(b'a' + b'b') == 'YWI=' ? math.greatest(1, 2) * 1.5 : 0", 3.0),
+    ],
+)
+def test_whole_numbers_and_fractions_may_be_mixed_whichever_the_data_has(source, value):
+    result = evaluated(f"{{{{ {source} }}}}", NUMBERS)
+
+    assert result == value
+    assert type(result) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("input.whole * 0.5 + input.text", "+ does not work on double and string"),
+        ("input.whole / input.zero * 0.5", "Division by zero"),
+        ("0.5 * input.whole + double(input.huge * 3u)", "Integer overflow"),
+        ("0.5 * input.whole + double(input.huge - input.huge - 1u)", "Integer overflow"),
+        ("input.part / input.zero", "not a finite number"),
+        ("-input.part / input.zero", "not a finite number"),
+        ("0.0 / input.zero", "not a finite number"),
+        ("input.whole * true", "* does not work on any value and bool"),
+        ("1 + 'a'", "+ does not work on int and string"),
+        ("1.5 + 2 + 'a'", "+ does not work on double and string"),
+        ("input.text ? 0.5 : 1", "neither true nor false"),
+        ("input.?text.?x.orValue(0)", "[? ] does not work"),
+    ],
+)
+def test_mixed_numbers_leave_what_is_wrong_as_wrong_as_it_was(source, sentence):
+    text = f"{{{{ {source} }}}}"
+    _, issues = compile_value(text, SCOPE)
+
+    assert sentence in (issues[0].message if issues else reason(text, NUMBERS))
+
+
 @pytest.mark.parametrize(
     ("source", "value"),
     [
@@ -293,6 +352,17 @@ def test_an_integer_beyond_64_bits_is_a_double_in_an_evaluation():
 )
 def test_string_functions(source, value):
     assert evaluated(f"{{{{ {source} }}}}") == value
+
+
+@pytest.mark.parametrize("source", ["input.map(x, x * 1.5)", "input.filter(x, x * 1.5 > 2.0).map(x, [x] + input)"])
+def test_a_loop_adds_to_its_list_by_itself_when_numbers_are_mixed(source):
+    program = cel.NewEnv(variables={"input": cel.Type.DYN}).compile(source)
+
+    calls = re.findall(rb"\x12\x03(_\+_|add|mul)", exchanged(program.serialize()))
+
+    assert calls.count(b"_+_") == source.count("map") + source.count("filter")
+    assert calls.count(b"mul") == 1
+    assert calls.count(b"add") == source.count("+")
 
 
 # What is wrong, and where

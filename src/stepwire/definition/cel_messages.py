@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from stepwire.definition.cel_numbers import NAMES
+
 NESTED = "The expression is nested too deeply, or chains more than about 30 operators; compute it in several steps."
 _FAULT = re.compile(r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(\d+):(\d+): (.*)", re.MULTILINE)
 _STATUS = re.compile(r"^[A-Z_]+: |\s*\[[A-Z_]+\]$")
@@ -14,9 +16,11 @@ _NOT_EVALUATED = {
     "basic_string: construction from null is not valid": "a text in its data is not valid Unicode",
     "std::bad_alloc": "there is not enough memory",
     "divide by zero": "division by zero",
+    "int too big to convert": "integer overflow",
+    "can't convert negative int to unsigned": "integer overflow",
 }
 _TYPES = {"int64": "int", "uint64": "uint", "null_type": "null", "dyn": "any value"}
-_OPERATORS = {"-_": "-", "@in": "in", "_[_]": "[ ]", "_?_:_": "? :", "!_": "!"}
+_OPERATORS = NAMES | {"-_": "-", "@in": "in", "_[_]": "[ ]", "_[?_]": "[? ]", "_?._": ".?", "_?_:_": "? :", "!_": "!"}
 
 
 class Fault(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from cel_expr_python import cel
 
 Kind = Literal["const", "name", "select", "call", "list", "map", "loop"]
-_ANY_VALUE, _CHECKED_EXPR = 2, 4
+_ANY_VALUE, _PARSED_EXPR, _CHECKED_EXPR = 2, 2, 4  # what was parsed only has no types, and its tree elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Node:
 
 def tree_of(program: cel.Expression) -> Node:
     """The tree of a program that CEL has compiled."""
-    return _node(_message(_message(_message(program.serialize())[_ANY_VALUE][0])[_CHECKED_EXPR][0]))
+    fields = _message(_message(program.serialize())[_ANY_VALUE][0])
+    return _node(_message(fields[_CHECKED_EXPR if _CHECKED_EXPR in fields else _PARSED_EXPR][0]))
 
 
 def _node(fields: dict[int, list[Any]]) -> Node:

@@ -5,15 +5,16 @@ Only the outputs of the steps that an expression names are handed to the evaluat
 
 import base64
 import math
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_encoders, ext_math, ext_optional
 
+from stepwire.definition import cel_numbers
 from stepwire.definition.cel_messages import Fault, compile_faults, failure
 from stepwire.definition.cel_tokens import (
     ITEM_VARIABLES,
@@ -95,7 +96,7 @@ class Expression:
     ``names`` are the variables that it may read; ``secrets`` names the secrets, and there are no others for it.
     """
 
-    __slots__ = ("_path", "_program", "_tree", "names", "returns", "secrets", "source", "steps")
+    __slots__ = ("_in_map", "_mixing", "_path", "_program", "_tree", "names", "returns", "secrets", "source", "steps")
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class Expression:
         secrets: frozenset[str],
         path: list[Key] | None,
         tree: Node | None,
+        in_map: bool,
     ) -> None:
         self.source = source
         self.names = names
@@ -115,12 +117,14 @@ class Expression:
         self._program = program
         self._path = path
         self._tree = tree
+        self._in_map = in_map
+        self._mixing: cel.Expression | None = None
 
     def evaluate(self, variables: Variables) -> Any:
         """The value as JSON.
 
         CEL refuses a variable that holds an integer beyond 64 bits anywhere. Such integers are doubles in the
-        evaluation, which rounds them; a plain path gives them as they are.
+        evaluation, which rounds them; a plain path gives them as they are. Whole numbers and fractions may be mixed.
 
         Raises:
             ExpressionFailed: with a sentence that says why there is none.
@@ -133,17 +137,26 @@ class Expression:
                 check_cost(self._tree, data)
             except TooCostly:
                 raise self._failed(_TOO_COSTLY) from None
-        value, fault = self._run(data)
+        value, fault = self._run(self._program, data)
         if fault is not None and _BEYOND_64_BITS in fault:
-            value, fault = self._run(_with_doubles(data))
+            data = _with_doubles(data)
+            value, fault = self._run(self._program, data)
+        if fault is not None and cel_numbers.is_mixed(fault):
+            value, fault = self._run(self._mixing_program(), data)
         if fault is not None:
             raise self._failed(failure(fault))
         return to_json(value)
 
-    def _run(self, data: dict[str, Any]) -> tuple[Any, str | None]:
+    def _mixing_program(self) -> cel.Expression:
+        if self._mixing is None:
+            serialized = cel_numbers.exchanged(self._program.serialize())
+            self._mixing = _mixing_environment(self._in_map).deserialize(serialized)
+        return self._mixing
+
+    def _run(self, program: cel.Expression, data: dict[str, Any]) -> tuple[Any, str | None]:
         """CEL's value, or its message on why there is none."""
         try:
-            result = self._program.eval(data=data)
+            result = program.eval(data=data)
             value = result.plain_value()
         except (RuntimeError, UnicodeError, MemoryError) as error:
             return None, str(error)
@@ -219,14 +232,34 @@ def _key(key: Any) -> str:
     return str(key).lower() if isinstance(key, bool) else str(key)
 
 
-def _environment(variables: tuple[str, ...]) -> cel.Env:
+def _environment(variables: tuple[str, ...], functions: Sequence[cel.FunctionDecl] = FUNCTIONS) -> cel.Env:
     types = dict.fromkeys(variables, cel.Type.DYN) | {"steps": cel.Type.Map(cel.Type.STRING, cel.Type.DYN)}
     extensions = [ext_math.ExtMath(), ext_optional.ExtOptional(), ext_encoders.ExtEncoders()]
-    return cel.NewEnv(variables=types, extensions=extensions, functions=FUNCTIONS)
+    return cel.NewEnv(variables=types, extensions=extensions, functions=functions)
 
 
 _NAMES = {False: VARIABLES, True: VARIABLES + ITEM_VARIABLES}
 _ENVIRONMENTS = {in_map: _environment(names) for in_map, names in _NAMES.items()}
+
+
+@cache
+def _mixing_environment(in_map: bool) -> cel.Env:
+    return _environment(_NAMES[in_map], [*FUNCTIONS, *cel_numbers.FUNCTIONS])
+
+
+def _program(source: str, in_map: bool) -> cel.Expression:
+    """CEL's program; unchecked where the checker is against nothing but a mixture of types that JSON has.
+
+    Raises:
+        RuntimeError: CEL's message on what is wrong.
+    """
+    environment = _ENVIRONMENTS[in_map]
+    try:
+        return environment.compile(source)
+    except RuntimeError as error:
+        if not cel_numbers.is_checked_too_strictly(str(error)):
+            raise
+    return environment.compile(source, disable_check=True)
 
 
 @lru_cache(maxsize=512)
@@ -236,7 +269,7 @@ def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
     if (fault := _token_fault(source, tokens)) is not None:
         return (fault,)
     try:
-        program = _ENVIRONMENTS[in_map].compile(source)
+        program = _program(source, in_map)
     except RuntimeError as error:
         return compile_faults(source, str(error), _NAMES[in_map])
     if "optional_type" in program.return_type().name():
@@ -249,7 +282,8 @@ def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
     tree = tree_of(program) if may_be_costly(tokens) else None
     secret_names = frozenset(secret.name for secret in secrets if secret.name is not None)
     names = frozenset(_NAMES[in_map]).intersection(token.text for token in tokens)
-    return CompiledSource(Expression(source, program, names, steps, secret_names, plain_path(tokens), tree), named)
+    expression = Expression(source, program, names, steps, secret_names, plain_path(tokens), tree, in_map)
+    return CompiledSource(expression, named)
 
 
 def _token_fault(source: str, tokens: list[Token]) -> Fault | None:
