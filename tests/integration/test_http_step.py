@@ -111,8 +111,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def run(client: httpx.AsyncClient, **config: Any) -> dict[str, Any]:
-    context = EffectContext(UUID(int=1), "call", 1, "the-key", client, logging.getLogger("test"), start_no_run)
+async def run(client: httpx.AsyncClient, key: str = "the-key", **config: Any) -> dict[str, Any]:
+    context = EffectContext(UUID(int=1), "call", 1, key, client, logging.getLogger("test"), start_no_run)
     outcome = await HttpRequest().execute(msgspec.convert(config, HttpRequestConfig), context)
     output: dict[str, Any] = outcome.output
     return output
@@ -150,6 +150,14 @@ async def test_a_get_carries_the_key_our_name_and_the_query(client: httpx.AsyncC
     assert request.headers["host"] == f"127.0.0.1:{server.port}"
     assert request.headers["idempotency-key"] == "the-key"
     assert request.headers["user-agent"] == f"stepwire/{__version__}"
+
+
+async def test_the_key_of_a_step_whose_id_is_any_text_is_visible_ascii(
+    client: httpx.AsyncClient, server: Server
+) -> None:
+    await run(client, key="run:a\nb é%[0].c-d", url=server.url)
+
+    assert server.received[0].headers["idempotency-key"] == "run:a%0Ab%20%C3%A9%25[0].c-d"
 
 
 async def test_given_headers_win(client: httpx.AsyncClient, server: Server) -> None:

@@ -10,6 +10,7 @@ from stepwire.definition.durations import seconds_of
 from stepwire.definition.expressions import Expression, Scope
 from stepwire.definition.graph import Node
 from stepwire.definition.nearest import did_you_mean
+from stepwire.definition.numbers import with_integers
 from stepwire.definition.plan import NO_RETRY, Catalog, Link, RetryPolicy, Step, StepSpec
 from stepwire.definition.templates import Compiled, Template, compile_value, has_expression, pointer
 from stepwire.errors import Issue
@@ -122,7 +123,7 @@ class _Data:
         values: dict[str, Any] = {}
         for key, value in raw.items():  # one by one, so that each that is wrong is said
             try:
-                values[key] = seconds_of(value) if key in _INTERVALS else value
+                values[key] = seconds_of(value) if key in _INTERVALS else with_integers(value)
                 msgspec.convert({key: values[key]}, RetryPolicy)
             except ValueError as error:
                 self.wrong(f"/data/retry/{pointer(key)}", str(error).partition(" - at `$")[0].rstrip(".") + ".")
@@ -150,7 +151,7 @@ def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
             templates[tuple(error.instance_path)] = _types(error)
     if (fault := spec.check(raw)) is not None:
         data.wrong("/data/config", fault)
-    compiled, issues = compile_value(raw, scope, spec.expressions, _texts(spec.config))
+    compiled, issues = compile_value(raw, scope, spec.expressions, _texts(spec.config), spec.deferred)
     data.issues.extend(
         msgspec.structs.replace(issue, node_id=data.node.id, path=f"/data/config{issue.path or ''}") for issue in issues
     )

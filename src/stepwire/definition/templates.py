@@ -32,13 +32,23 @@ class InputTooLarge(ExpressionFailed):
 class Template:
     """A string that holds expressions; one that is nothing but one expression keeps the expression's type.
 
-    ``is_text``: the place takes nothing but text, so a number is written out there.
+    ``is_text``: the place takes nothing but text, so a number is written out there. ``is_deferred``: where there is no
+    value, the reason takes its place, ``{"error": …}``, and the step judges it when it comes to it.
     """
 
     parts: tuple[Part, ...]
     is_text: bool = False
+    is_deferred: bool = False
 
     def evaluate(self, variables: Variables) -> Any:
+        try:
+            return self._value(variables)
+        except ExpressionFailed as error:
+            if self.is_deferred:
+                return {"error": error.detail}
+            raise
+
+    def _value(self, variables: Variables) -> Any:
         if len(self.parts) == 1 and isinstance(self.parts[0], Expression) and not self.is_text:
             return self.parts[0].evaluate(variables)
         return "".join(
@@ -48,7 +58,7 @@ class Template:
     def masked(self) -> "Template":
         """The same without its secrets: every expression that names one is a mask."""
         parts = (MASK if isinstance(part, Expression) and part.secrets else part for part in self.parts)
-        return Template(tuple(parts), self.is_text)
+        return Template(tuple(parts), self.is_text, self.is_deferred)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +83,18 @@ class Compiled:
 
 
 def compile_value(
-    value: Any, scope: Scope, bare: frozenset[str] = frozenset(), texts: frozenset[str] = frozenset()
+    value: Any,
+    scope: Scope,
+    bare: frozenset[str] = frozenset(),
+    texts: frozenset[str] = frozenset(),
+    deferred: frozenset[str] = frozenset(),
 ) -> tuple[Compiled, list[Issue]]:
     """Compile every string in a JSON value, saying all that is wrong, each with its JSON pointer and column.
 
     ``bare`` names the places (JSON pointers, ``*`` for any index) where a string without braces is an expression too,
-    ``texts`` those that take nothing but text.
+    ``texts`` those that take nothing but text, ``deferred`` those where an expression may fail (see `Template`).
     """
-    compiler = _Compiler(scope, bare, texts)
+    compiler = _Compiler(scope, bare, texts, deferred)
     compiled = compiler.compile(value, "", "")
     secrets = frozenset().union(*(part.secrets for part in _expressions(compiled)))
     masked = Compiled(_masked(compiled), is_static=False) if secrets else None
@@ -101,11 +115,12 @@ def pointer(key: object) -> str:
 class _Compiler:
     """Goes through one configuration, collecting what is wrong. ``pattern`` is the path with ``*`` for any index."""
 
-    def __init__(self, scope: Scope, bare: frozenset[str], texts: frozenset[str]) -> None:
+    def __init__(self, scope: Scope, bare: frozenset[str], texts: frozenset[str], deferred: frozenset[str]) -> None:
         self.issues: list[Issue] = []
         self._scope = scope
         self._bare = bare
         self._texts = texts
+        self._deferred = deferred
 
     def compile(self, value: Any, path: str, pattern: str) -> Any:
         match value:
@@ -131,7 +146,7 @@ class _Compiler:
         )
         sound = tuple(part for part in parts if not isinstance(part, tuple))
         if any(isinstance(part, Expression) for part in sound):
-            return Template(sound, is_text=pattern in self._texts)
+            return Template(sound, is_text=pattern in self._texts, is_deferred=pattern in self._deferred)
         return "".join(map(str, sound))
 
 

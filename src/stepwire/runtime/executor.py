@@ -1,9 +1,11 @@
 """One attempt of one step: configuration evaluated, step type called, what came of it as a fact."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
@@ -12,6 +14,7 @@ import msgspec
 
 from stepwire.db.claims import ClaimedRun
 from stepwire.definition.expressions import ExpressionFailed, Variables
+from stepwire.definition.numbers import with_integers
 from stepwire.definition.plan import Plan, Step
 from stepwire.definition.redaction import Redactor
 from stepwire.engine.facts import AnyFact, AttemptCompleted, AttemptFailed, AttemptStarted, AttemptWaits, ItemsGiven
@@ -101,11 +104,12 @@ class Executor:
         at = now()
         if step.config.masked is not None:
             return self._begin_confidential(run, plan, state, place, attempt)
+        raw = None
         try:
             raw = step.config.evaluate(variables(run, plan, state, place), self._max_input_bytes(step_type))
             config = _convert(raw, step_type)
         except BaseException as error:
-            return [self._failed(step_id, attempt, error)]
+            return self._stillborn(at, step_id, attempt, raw, error)
         started = AttemptStarted(at=at, step_id=step_id, attempt=attempt, input=raw)
         if step_type.kind == "effect" or step.type == CHILD_RUN:
             return Prepared(step_id, step, attempt, config, started)
@@ -144,7 +148,7 @@ class Executor:
         try:
             shown = step.config.masked.evaluate(seen, self._max_input_bytes(self._registry[step.type]))
         except ExpressionFailed as error:
-            return [self._failed(path, attempt, error)]
+            return self._stillborn(at, path, attempt, None, error)
         started = AttemptStarted(at=at, step_id=path, attempt=attempt, input=shown)
         inline = InlineContext(now=at, run_input=run.input, sources=sources(place, state))
         return Prepared(path, step, attempt, None, started, confidential=Confidential(seen, inline))
@@ -238,6 +242,11 @@ class Executor:
             message = f"The step's output is not JSON: it is nested more than {MAX_DEPTH} deep."
             raise StepFailed("output-not-json", message)
 
+    def _stillborn(self, at: datetime, path: str, attempt: int, value: Any, error: BaseException) -> list[AnyFact]:
+        """An attempt whose configuration has no value, or one that does not fit, began and failed like any other."""
+        started = AttemptStarted(at=at, step_id=path, attempt=attempt, input=value)
+        return [started, self._failed(path, attempt, error)]
+
     def _failed(self, path: str, attempt: int, error: BaseException) -> AttemptFailed:
         match error:
             case StepFailed():
@@ -269,7 +278,10 @@ def _redacted(fact: AnyFact, redactor: Redactor, wired: frozenset[str]) -> AnyFa
 
 
 def _convert(raw: Any, step_type: StepType) -> Any:
+    given = copied(raw) if isinstance(step_type, PluginStep) else raw
     try:
-        return msgspec.convert(copied(raw) if isinstance(step_type, PluginStep) else raw, step_type.config)
+        return msgspec.convert(given, step_type.config)
     except msgspec.ValidationError as error:
+        with contextlib.suppress(msgspec.ValidationError):
+            return msgspec.convert(with_integers(given), step_type.config)
         raise StepFailed("bad-config", f"The configuration does not fit: {error}.") from None

@@ -65,6 +65,11 @@ class Approval(BuiltIn):
         return None
 
     def evaluate(self, config: ApprovalConfig, context: InlineContext) -> Wait:
+        if not isinstance(config.schema, UnsetType):
+            try:
+                InputSchema(config.schema, "/schema")
+            except InvalidInputSchema as error:  # nobody could answer
+                raise StepFailed("bad-config", error.detail) from None
         if config.timeout is UNSET:
             return Wait(None, waits_for="person")
         try:

@@ -117,7 +117,8 @@ class StepType(Protocol):
     an instant) or ``effect`` (acts on the world). ``config`` is a Struct: validator, form and documentation at once.
     ``icon`` names a Lucide icon, ``output_schema`` is JSON Schema, ``examples`` are configurations. ``expressions``
     names the places in ``config`` (JSON pointers, ``*`` for any index) whose strings are expressions even without
-    braces.
+    braces; ``deferred``, of built-in ones alone, those where the reason, ``{"error": …}``, stands for an expression that
+    has no value.
     """
 
     @property
@@ -136,6 +137,8 @@ class StepType(Protocol):
     def config(self) -> ConfigType: ...
     @property
     def expressions(self) -> frozenset[str]: ...
+    @property
+    def deferred(self) -> frozenset[str]: ...
     @property
     def is_container(self) -> bool: ...
     @property
@@ -193,6 +196,7 @@ class StepDefaults:
     icon: ClassVar[str] = "puzzle"
     config: ClassVar[ConfigType] = NoConfig
     expressions: ClassVar[frozenset[str]] = frozenset()
+    deferred: ClassVar[frozenset[str]] = frozenset()
     is_container: ClassVar[bool] = False
     output_schema: ClassVar[dict[str, Any] | None] = None
     examples: ClassVar[list[dict[str, Any]]] = []

@@ -42,7 +42,10 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     handle: Annotated[str, Meta(title="Handle", min_length=1, max_length=100)]
     equals: Annotated[Any, Meta(title="Equals")] | UnsetType = UNSET
-    when: Annotated[bool, Meta(title="When", description="True or false")] | UnsetType = UNSET
+    when: (
+        Annotated[Any, Meta(title="When", description="True or false", extra_json_schema={"type": "boolean"})]
+        | UnsetType
+    ) = UNSET  # what is no truth value is refused when it is come to, if it is
 
 
 class SwitchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +64,7 @@ class Switch(BuiltIn):
     icon = "route"
     config = SwitchConfig
     expressions = frozenset({"/cases/*/when"})
+    deferred = frozenset({"/cases/*/when"})  # "first match wins": what comes later cannot fail it
     output_schema: ClassVar = {"type": "object", "properties": {"handle": {"type": "string"}}, "required": ["handle"]}
     examples: ClassVar = [
         {
@@ -81,6 +85,8 @@ class Switch(BuiltIn):
                 return f"Case {number + 1} needs either `equals` or `when`."
             if isinstance(case, dict) and case.get("handle") == "error":
                 return f"Case {number + 1} needs another handle: `error` is where a failure of the step goes on."
+            if isinstance(case, dict) and isinstance(case.get("handle"), str) and "{{" in case["handle"]:
+                return f"Case {number + 1} needs another handle: edges leave from it, so no expression names it."
         return None
 
     def evaluate(self, config: SwitchConfig, context: InlineContext) -> Outcome:
@@ -89,8 +95,12 @@ class Switch(BuiltIn):
 
 
 def _matches(case: Case, value: Any) -> bool:
+    if isinstance(case.when, bool):
+        return case.when
+    if isinstance(case.when, dict) and isinstance(case.when.get("error"), str):
+        raise StepFailed("expression-failed", case.when["error"])
     if case.when is not UNSET:
-        return case.when is True
+        raise StepFailed("bad-config", f"What case {case.handle!r} has for `when` is neither true nor false.")
     if case.equals is UNSET:
         raise StepFailed("bad-config", f"Case {case.handle!r} needs either `equals` or `when`.")
     return _same(case.equals, value)

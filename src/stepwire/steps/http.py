@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -34,6 +34,7 @@ Values = dict[str, Scalar | list[Scalar | None] | None]
 _BODIES = ("json", "form", "text")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _NOT_IN_A_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_IN_A_KEY = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")  # a step's id may be any text
 # The first ones frame the message. Host would pick another site at an address that was opened for one name.
 _OURS = frozenset({"connection", "content-length", "transfer-encoding", "upgrade", "host"})
 # What another origin gets on a redirect. A list of what may pass, since nobody can list what is secret: X-Api-Key, …
@@ -188,7 +189,7 @@ def _request(config: HttpRequestConfig, context: EffectContext, connect_seconds:
     content, content_type = _content(config)
     if content is not None and len(content) > MAX_REQUEST_BYTES:
         raise StepFailed("request-too-large", f"The body has {len(content)} bytes; {MAX_REQUEST_BYTES} are allowed.")
-    defaults = {"Idempotency-Key": context.idempotency_key, "Content-Type": content_type}
+    defaults = {"Idempotency-Key": quote(context.idempotency_key, safe=_IN_A_KEY), "Content-Type": content_type}
     given = {name.lower() for name in config.headers}
     headers = [_header(name, value) for name, value in config.headers.items()]
     headers += [_header(name, value) for name, value in defaults.items() if value and name.lower() not in given]

@@ -44,6 +44,7 @@ class PluginStep:
         """
         self._step = step
         self.is_container = False
+        self.deferred: frozenset[str] = frozenset()
         self.type = _matching(step, "type")
         self.kind: StepKind = _one_of(step, "kind", _KINDS)
         self.title, self.description = _string(step, "title"), _string(step, "description")
