@@ -252,6 +252,39 @@ def test_a_misspelt_step_type_is_told_what_was_meant(step_type: str, meant: str)
     assert f"Did you mean {meant!r}?" in message
 
 
+@pytest.mark.parametrize(
+    ("size", "depth", "is_sound"), [(1000, 0, True), (1001, 0, False), (328, 2, True), (329, 2, False)]
+)
+def test_the_ids_that_make_a_steps_path_have_a_limit(size: int, depth: int, is_sound: bool) -> None:
+    ids = [str(level) * size for level in range(depth + 1)]
+    nodes = [node(each, "core.map", {"items": [1]}) for each in ids[:-1]] + [node(ids[-1])]
+    for outer, inner in pairwise(nodes):
+        inner["parentId"] = outer["id"]
+
+    assert issues(definition(nodes)) == ([] if is_sound else [("bad-id", ids[-1], None, None, None)])
+
+
+def test_an_id_that_is_longer_in_bytes_than_in_characters_is_measured_in_bytes() -> None:
+    assert issues(definition([node("é" * 501)])) == [("bad-id", "é" * 501, None, None, None)]
+
+
+def test_a_step_without_an_id_contains_nothing() -> None:
+    assert issues(definition([node(""), node("a")])) == [("bad-id", "", None, None, None)]
+
+
+def test_a_switch_has_no_handle_that_an_expression_names() -> None:
+    case = {"handle": "{{ input.way }}", "equals": 1}
+
+    assert issues(definition([node("a", "core.switch", {"cases": [case]})])) == [
+        ("bad-config", "a", None, "/data/config", None)
+    ]
+
+
+def test_a_whole_number_of_attempts_is_one_however_it_is_written() -> None:
+    assert issues(definition([node("a", LOG, retry={"max_attempts": 3.0})])) == []
+    assert issues(definition([node("a", LOG, retry={"max_attempts": 2.5})])) != []
+
+
 def test_a_misspelt_handle_is_told_what_was_meant_and_a_strange_one_is_not() -> None:
     nodes = [node("a", "core.condition"), node("b")]
 

@@ -11,6 +11,8 @@ from stepwire.definition.templates import Compiled
 from stepwire.errors import Issue
 
 MAX_NESTING = 8
+MAX_PATH_BYTES = 1000  # of a step's id with those of the containers around it, which are a key in the database
+_INDEX_BYTES = len("[9999].")
 
 
 class Containers:
@@ -39,6 +41,7 @@ class Containers:
         numbered = re.compile(r"^(.*?)\[\d+\]\.", re.DOTALL)
         for step_id in self.of:
             node = self._nodes[step_id]
+            yield from self._id_issues(step_id)
             yield from self._parent_issues(node)
             if self.is_container(node) and step_id not in inhabited:
                 message = f"Nothing lies in {step_id!r}; drag the steps that it runs per item into it."
@@ -52,8 +55,18 @@ class Containers:
                 message = f"The edge from {edge.source!r} to {edge.target!r} crosses the border of a container."
                 yield Issue(code="crossing-edge", message=message, edge_id=edge.id, node_id=edge.target)
 
+    def _id_issues(self, step_id: str) -> Iterator[Issue]:
+        if not step_id:
+            yield Issue(code="bad-id", message="A step's id is not empty.", node_id=step_id)
+        around = self.around(step_id)
+        size = _bytes_of(step_id) + sum(_bytes_of(each) + _INDEX_BYTES for each in around)
+        if size > MAX_PATH_BYTES:
+            whose = "The step's id and those of the containers around it have" if around else "The step's id has"
+            message = f"{whose} {size:,} bytes; the limit is {MAX_PATH_BYTES:,}."
+            yield Issue(code="bad-id", message=message, node_id=step_id)
+
     def _parent_issues(self, node: Node) -> Iterator[Issue]:
-        parent = self._nodes.get(node.parent or "")
+        parent = self._parent_of(node)
         if parent is not None and not parent.is_decoration and not self.is_container(parent):
             message = f"Node {node.id!r} lies in {parent.id!r}, which is neither a container nor a group."
             yield Issue(code="not-a-container", message=message, node_id=node.id)
@@ -68,13 +81,20 @@ class Containers:
 
     def _container_of(self, node: Node) -> str | None:
         seen = {node.id}
-        parent = self._nodes.get(node.parent or "")
+        parent = self._parent_of(node)
         while parent is not None and parent.id not in seen:
             if self.is_container(parent):
                 return parent.id
             seen.add(parent.id)
-            parent = self._nodes.get(parent.parent or "")
+            parent = self._parent_of(parent)
         return None
+
+    def _parent_of(self, node: Node) -> Node | None:
+        return None if node.parent is None else self._nodes.get(node.parent)
+
+
+def _bytes_of(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def plan_of(steps: list[Step], containers: Mapping[str, str | None], within: str | None = None) -> Plan:
