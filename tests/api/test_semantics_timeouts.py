@@ -1,8 +1,12 @@
 """``data.timeout`` holds for whatever a step does: call, wait, run another workflow, run its items."""
 
+import asyncio
+
+import asyncpg
 import pytest
 
 from factories import chain, definition, edge, node
+from recorder import Recorder
 from stack import Api, until
 
 SLOW = node("slow", "core.delay", {"duration": 3600})
@@ -49,3 +53,22 @@ def test_a_question_is_over_at_the_earlier_of_its_two_timeouts(server: Api) -> N
     ended = until(lambda: server.finished(run["id"]), "the end")
 
     assert (ended["status"], list(ended["output"])) == ("completed", ["after"])
+
+
+def test_a_run_that_is_taken_up_has_all_its_time_again(
+    server: Api, server_environment: dict[str, str], recorder: Recorder
+) -> None:
+    recorder.answers = [(400, {}, {})]
+    run_id = server.execute(chain(node("call", "http.request", {"url": recorder.url})))["id"]
+    asyncio.run(age(server_environment["DATABASE_URL"], run_id))
+
+    taken_up = server.http.post(f"/api/v1/runs/{run_id}/retry", headers={"Prefer": "wait=10"})
+
+    assert (taken_up.status_code, taken_up.json()["status"]) == (202, "completed")
+
+
+async def age(url: str, run_id: str) -> None:
+    """Make a run older than a run may be."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("UPDATE run SET created_at = created_at - interval '31 days' WHERE id = $1", run_id)
+    await connection.close()

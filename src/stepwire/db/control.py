@@ -49,6 +49,7 @@ SELECT data FROM run_answer WHERE run_id = $1 AND step_id = $2 ORDER BY attempt 
 """
 _NUDGE = "UPDATE run SET nudges = nudges + 1, wake_at = now() WHERE id = $1"
 
+_RETRIED_AT = "SELECT max(at) FROM run_event WHERE run_id = $1 AND event = 'run.retried'"
 _OUTSIDE = "SELECT nudges, cancel_requested_at IS NOT NULL AS is_cancel_requested FROM run WHERE id = $1"
 _ANSWERS = """
 SELECT DISTINCT ON (step_id) step_id, attempt, data FROM run_answer WHERE run_id = $1 AND step_id = ANY($2::text[])
@@ -157,6 +158,12 @@ async def answer(connection: Connection, run_id: UUID, step_id: str, attempt: in
 async def last_answer(connection: Connection, run_id: UUID, step_id: str) -> Any:
     """The data that was answered last; None where nobody has."""
     return from_json(await connection.fetchval(_ANSWERED, run_id, step_id))
+
+
+async def retried_at(pool: Pool, run_id: UUID) -> datetime | None:
+    """When a run was last taken up again; None where it never was."""
+    at: datetime | None = await pool.fetchval(_RETRIED_AT, run_id)
+    return at
 
 
 async def outside(pool: Pool, run_id: UUID, asking: Sequence[str], awaiting: Sequence[str]) -> Outside:

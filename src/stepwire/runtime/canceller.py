@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 from typing import NoReturn
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from redis.asyncio import Redis
 from stepwire.db import claims, journal
 from stepwire.db.cancellation import cancel_children, claim_cancelled, request_cancel
 from stepwire.db.claims import ClaimedRun
-from stepwire.db.control import Outside
+from stepwire.db.control import Outside, retried_at
 from stepwire.db.entries import Entry
 from stepwire.db.limits import let_through
 from stepwire.db.pool import AWAY, Pool, is_away
@@ -140,6 +141,7 @@ class Canceller:
             waits=lambda _: None,
             look_outside=nothing_outside,
             cancel_children=self._cancel_children,
+            retried_at=partial(retried_at, self._pool),
             longest_run=timedelta(),
             max_context_bytes=0,
         )

@@ -52,6 +52,7 @@ Hold = Callable[[ClaimedRun], Awaitable[None]]
 Waits = Callable[[int], None]
 LookOutside = Callable[[UUID, Sequence[str], Sequence[str]], Awaitable[Outside]]
 CancelChildren = Callable[[UUID], Awaitable[bool]]
+RetriedAt = Callable[[UUID], Awaitable[datetime | None]]
 
 
 class Attempts(Protocol):
@@ -67,7 +68,8 @@ class Attempts(Protocol):
 class Hands:
     """What drivers work with. ``append`` says None where the lease is lost, else the run's nudges; ``hold`` returns while
     the run is this worker's, and raises LeaseLost else; ``waits`` hears 1 when a run begins to wait for a report, and -1
-    when it goes on; ``cancel_children`` says whether there are child runs left that have not ended.
+    when it goes on; ``cancel_children`` says whether there are child runs left that have not ended, ``retried_at`` when
+    the run was last taken up again.
     """
 
     executor: Attempts
@@ -77,6 +79,7 @@ class Hands:
     waits: Waits
     look_outside: LookOutside
     cancel_children: CancelChildren
+    retried_at: RetriedAt
     longest_run: timedelta
     max_context_bytes: int
 
@@ -144,7 +147,7 @@ class Driver:
             if any(isinstance(fact, CancelRequested) for fact in seen):
                 return seen
             taken += seen
-        return [*taken, self._time_passed(at)]
+        return [*taken, await self._time_passed(at)]
 
     async def _look(self, *also_awaiting: str) -> list[AnyFact]:
         """What has happened outside; the engine passes over what it knows already."""
@@ -160,7 +163,9 @@ class Driver:
             *(_child_ended(child, at) for child in seen.children),
         ]
 
-    def _time_passed(self, at: datetime) -> AnyFact:
+    async def _time_passed(self, at: datetime) -> AnyFact:
+        if at >= self.expires_at and (retried_at := await self._hands.retried_at(self.run.id)) is not None:
+            self.expires_at = max(self.expires_at, retried_at + self._hands.longest_run)
         if at >= self.expires_at:
             return Expired(at=at, seconds=self._hands.longest_run.total_seconds())
         return TimePassed(at=at, jitter=jitter())
@@ -344,9 +349,11 @@ class Driver:
             async with asyncio.timeout(None if due_at is None else max((due_at - now()).total_seconds(), 0)):
                 reports = [await self._inbox.get()]
         except TimeoutError:
-            return [self._time_passed(_not_before(due_at))]
+            reports = []
         finally:
             self._hands.waits(-1)
+        if not reports:
+            return [await self._time_passed(_not_before(due_at))]
         while not self._inbox.empty():
             reports.append(self._inbox.get_nowait())
         facts = [report for report in reports if report is not None]

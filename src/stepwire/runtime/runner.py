@@ -7,7 +7,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from stepwire.db import claims, journal
 from stepwire.db.cancellation import cancel_children
 from stepwire.db.claims import ClaimedRun
-from stepwire.db.control import Outside, outside
+from stepwire.db.control import Outside, outside, retried_at
 from stepwire.db.entries import Entry
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.limits import let_through, with_held_runs
@@ -82,6 +82,7 @@ class Runner:
             waits=self._waits,
             look_outside=self._look_outside,
             cancel_children=self._cancel_children,
+            retried_at=self._retried_at,
             longest_run=timedelta(seconds=longest_run_seconds),
             max_context_bytes=max_context_bytes,
         )
@@ -231,6 +232,9 @@ class Runner:
 
     async def _look_outside(self, run_id: UUID, asking: Sequence[str], awaiting: Sequence[str]) -> Outside:
         return await patiently(partial(outside, self._pool, run_id, asking, awaiting))
+
+    async def _retried_at(self, run_id: UUID) -> datetime | None:
+        return await patiently(partial(retried_at, self._pool, run_id))
 
     async def _cancel_children(self, run_id: UUID) -> bool:
         are_left, untold = await patiently(partial(cancel_children, self._pool, run_id))
