@@ -16,10 +16,13 @@ _NOT_EVALUATED = {
     "basic_string: construction from null is not valid": "a text in its data is not valid Unicode",
     "std::bad_alloc": "there is not enough memory",
     "divide by zero": "division by zero",
+    "String to Timestamp conversion failed": "the text is no instant such as 2030-01-31T12:00:00Z",
+    "String to Duration conversion failed": "the text is no duration such as 90s or 1h30m",
     "int too big to convert": "integer overflow",
     "can't convert negative int to unsigned": "integer overflow",
 }
 _TYPES = {"int64": "int", "uint64": "uint", "null_type": "null", "dyn": "any value"}
+_AS_TEXT = frozenset({"int", "uint", "double", "bool"})
 _OPERATORS = NAMES | {"-_": "-", "@in": "in", "_[_]": "[ ]", "_[?_]": "[? ]", "_?._": ".?", "_?_:_": "? :", "!_": "!"}
 
 
@@ -98,12 +101,18 @@ def _overload(text: str) -> str:
         or re.fullmatch(r"found no matching overload for '(.+)' applied to '\((.*)\)'", text, re.DOTALL)
     )  # fmt: skip
     if not found:
-        return text
+        member = re.fullmatch(r"No matching overloads found : \((.*)\)\.(\w+)\((.*)\)", text, re.DOTALL)
+        if not member:
+            return text
+        return f"{member[2]}() does not work on {' and '.join(_types(', '.join(filter(None, member.group(1, 3)))))}"
     name, given = found[1], found[2]
     operator = _OPERATORS.get(name) or (name.strip("_") if re.fullmatch(r"_[^_a-z]+_?", name) else name + "()")
     if not given:
         return f"{operator} does not work on what it is given"
-    return f"{operator} does not work on {' and '.join(_types(given))}"
+    types = _types(given)
+    is_joined = operator == "+" and "string" in types and not _AS_TEXT.isdisjoint(types)
+    hint = "; string(…) makes a text of the other" if is_joined else ""
+    return f"{operator} does not work on {' and '.join(types)}{hint}"
 
 
 def _types(given: str) -> list[str]:
