@@ -84,17 +84,30 @@ def test_a_fail_step_fails_with_its_message() -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [(0, 0), (1.5, 1.5), ("PT5S", 5), ("PT0.25S", 0.25), ("P1DT12H", 129_600), ("P2W", 1_209_600), ("PT1H1M", 3660)],
+    [
+        (0, 0),
+        (1.5, 1.5),
+        ("PT5S", 5),
+        ("PT0.25S", 0.25),
+        ("P1DT12H", 129_600),
+        ("P2W", 1_209_600),
+        ("PT1H1M", 3660),
+        ("PT0,5S", 0.5),
+    ],
 )
 def test_a_duration_is_seconds_or_iso_8601(value: Any, seconds: float) -> None:
     assert seconds_of(value) == seconds
 
 
-@pytest.mark.parametrize(
-    "value", [None, True, -1, "5", "P", "PT", "P1M", "P1Y", "PT-5S", float("nan"), "P" + "9" * 400 + "D"]
-)
+@pytest.mark.parametrize("value", [None, True, -1, "5", "P", "PT", "PT-5S", float("nan"), "P" + "9" * 400 + "D"])
 def test_what_is_no_duration_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"duration|ISO|ten years"):
+        seconds_of(value)
+
+
+@pytest.mark.parametrize("value", ["P1M", "P1Y", "P1Y2M10DT2H30M", "P1M1D"])
+def test_months_and_years_are_told_that_they_have_no_fixed_length(value: str) -> None:
+    with pytest.raises(ValueError, match="give days, such as P30D"):
         seconds_of(value)
 
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 _ISO = re.compile(
-    r"P(?:(?P<weeks>\d+(?:\.\d+)?)W)?(?:(?P<days>\d+(?:\.\d+)?)D)?"
-    r"(?:T(?:(?P<hours>\d+(?:\.\d+)?)H)?(?:(?P<minutes>\d+(?:\.\d+)?)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?",
+    r"P(?:(?P<weeks>\d+(?:[.,]\d+)?)W)?(?:(?P<days>\d+(?:[.,]\d+)?)D)?"
+    r"(?:T(?:(?P<hours>\d+(?:[.,]\d+)?)H)?(?:(?P<minutes>\d+(?:[.,]\d+)?)M)?(?:(?P<seconds>\d+(?:[.,]\d+)?)S)?)?",
     re.ASCII,
 )
+_CALENDAR = re.compile(r"P[0-9.,YMWD]*[YM]")
 LONGEST_SECONDS = 366 * 86400.0 * 10
 
 
@@ -39,7 +40,11 @@ def iso_of(duration: timedelta) -> str:
 
 def _iso_seconds(text: str) -> float:
     match = _ISO.fullmatch(text.strip())
-    parts = {unit: float(number) for unit, number in match.groupdict().items() if number} if match else {}
+    parts = (
+        {unit: float(number.replace(",", ".")) for unit, number in match.groupdict().items() if number} if match else {}
+    )
+    if not parts and _CALENDAR.match(text.strip()):
+        raise ValueError("Months and years have no fixed length; give days, such as P30D.")
     if not parts:
         raise ValueError(f"{text[:40]!r} is not an ISO 8601 duration such as PT5S, P1DT12H or P2W.")
     return timedelta(**parts).total_seconds()
