@@ -252,6 +252,15 @@ def test_a_misspelt_step_type_is_told_what_was_meant(step_type: str, meant: str)
     assert f"Did you mean {meant!r}?" in message
 
 
+def test_of_alternatives_it_is_said_what_is_wanted() -> None:
+    def said(config: dict[str, Any]) -> str:
+        graph = definition([node("a", "http.request", {"url": "https://example.com", **config})])
+        return check(graph, REGISTRY).issues[0].message
+
+    assert said({"headers": {"A": None}}) == "null is given; true or false or a number or a string is wanted."
+    assert said({"timeout": 301}) == "301 is greater than the maximum of 300.0."
+
+
 @pytest.mark.parametrize(
     ("size", "depth", "is_sound"), [(1000, 0, True), (1001, 0, False), (328, 2, True), (329, 2, False)]
 )

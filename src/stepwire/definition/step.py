@@ -166,7 +166,14 @@ def _compile_config(data: _Data, spec: StepSpec, scope: Scope) -> Compiled:
 
 
 def _message(error: ValidationError) -> str:
-    """What is wrong, with all that it could be."""
+    """What is wrong, with all that it could be; of alternatives, what is wrong with the one that was meant."""
+    alternatives = getattr(error.kind, "context", None)
+    if alternatives:
+        meant = [each for alternative in alternatives for each in alternative if not hasattr(each.kind, "types")]
+        if meant:
+            return _message(meant[0])
+        wanted = " or ".join(dict.fromkeys(_SPOKEN[each] for each in sorted(_types(error) - {"integer"})))
+        return f"{msgspec.json.encode(error.instance).decode()[:100]} is given; {wanted} is wanted"
     options = getattr(error.kind, "options", None)
     if not isinstance(options, list):
         return str(error.message)
