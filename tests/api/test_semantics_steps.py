@@ -105,3 +105,15 @@ def test_a_form_that_an_expression_gives_is_judged_before_anybody_is_asked(serve
     until(lambda: server.run(asked)["status"] == "paused", "the question")
     answer = server.http.post(f"/api/v1/runs/{asked}/resume", json={"step_id": "ask", "data": {}})
     assert answer.status_code == 422
+
+
+def test_a_step_that_fails_on_purpose_is_tried_again_as_its_policy_says(server: Api) -> None:
+    policy = {"max_attempts": 3, "initial_interval": 0}
+    graph = chain(node("stop", "core.fail", {"message": "not yet"}, retry=policy))
+
+    run = server.execute(graph)
+
+    assert (run["error"]["code"], run["error"]["attempt"]) == ("failed-on-purpose", 3)
+    events = [each["event"] for each in server.events(run["id"])]
+    assert events.count("step.retrying") == 2
+    assert events.count("step.started") == 3

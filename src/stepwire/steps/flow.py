@@ -96,7 +96,7 @@ class FailConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fail(BuiltIn):
-    """Fail on purpose."""
+    """Fail on purpose; with a retry policy, as often as it says: that is how one is tried out."""
 
     type = "core.fail"
     kind: ClassVar[Literal["pure"]] = "pure"
@@ -111,7 +111,7 @@ class Fail(BuiltIn):
         return Handles(outputs=())
 
     def evaluate(self, config: FailConfig, context: InlineContext) -> Outcome:
-        raise StepFailed("failed-on-purpose", config.message)
+        raise StepFailed("failed-on-purpose", config.message, is_retryable=True)
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
