@@ -10,6 +10,10 @@ from stack import Api
     ("value", "said"), [(7, "7"), (1.5, "1.5"), (True, "true"), ({"a": [1]}, '{"a":[1]}'), ("x", "x"), (None, "")]
 )
 def test_a_place_for_text_takes_any_value_as_its_text(server: Api, value: object, said: str) -> None:
-    run = server.execute(chain(node("log", "core.log", {"message": "{{ input.value }}"})), {"value": value})
+    log = node("log", "core.log", {"message": "{{ input.value }}"})
+    answer = node("answer", "webhook.respond", {"headers": {"X-Value": "{{ input.value }}"}})
 
-    assert run["output"] == {"log": {"message": said}}
+    run = server.execute(chain(log, answer), {"value": value})
+
+    assert run["context"]["steps"]["log"]["output"] == {"message": said}
+    assert run["output"]["answer"]["headers"] == {"X-Value": said}

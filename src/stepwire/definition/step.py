@@ -77,10 +77,14 @@ def _validator(config: type[msgspec.Struct]) -> Draft202012Validator:
 
 @lru_cache(maxsize=256)
 def _texts(config: type[msgspec.Struct]) -> frozenset[str]:
-    """The places of a configuration that take nothing but text."""
-    properties = config_schema(config).get("properties", {})
+    """The places of a configuration that take nothing but text, ``*`` for any member of an object or a list."""
+    places: dict[str, Any] = {}
+    for name, each in config_schema(config).get("properties", {}).items():
+        places |= {f"/{name}": each, f"/{name}/*": each.get("additionalProperties", each.get("items"))}
     return frozenset(
-        f"/{name}" for name, each in properties.items() if each.get("type") == "string" and "enum" not in each
+        place
+        for place, each in places.items()
+        if isinstance(each, dict) and each.get("type") == "string" and "enum" not in each
     )
 
 

@@ -92,7 +92,7 @@ def compile_value(
     """Compile every string in a JSON value, saying all that is wrong, each with its JSON pointer and column.
 
     ``bare`` names the places (JSON pointers, ``*`` for any index) where a string without braces is an expression too,
-    ``texts`` those that take nothing but text, ``deferred`` those where an expression may fail (see `Template`).
+    ``texts`` those that take nothing but text (``*`` for any key as well), ``deferred`` those where an expression may fail (see `Template`).
     """
     compiler = _Compiler(scope, bare, texts, deferred)
     compiled = compiler.compile(value, "", "")
@@ -146,7 +146,8 @@ class _Compiler:
         )
         sound = tuple(part for part in parts if not isinstance(part, tuple))
         if any(isinstance(part, Expression) for part in sound):
-            return Template(sound, is_text=pattern in self._texts, is_deferred=pattern in self._deferred)
+            is_text = not self._texts.isdisjoint((pattern, f"{pattern.rpartition('/')[0]}/*"))
+            return Template(sound, is_text, is_deferred=pattern in self._deferred)
         return "".join(map(str, sound))
 
 
