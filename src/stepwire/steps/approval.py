@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -53,26 +54,31 @@ class Approval(BuiltIn):
 
     def check(self, config: Mapping[str, Any]) -> str | None:
         schema, timeout = config.get("schema"), config.get("timeout")
+        if isinstance(schema, dict) and (fault := _fault(msgspec.json.encode(schema))):
+            return fault
         try:
-            if isinstance(schema, dict):
-                InputSchema(schema, "/schema")
             if timeout is not None and not (isinstance(timeout, str) and "{{" in timeout):
                 seconds_of(timeout)
-        except InvalidInputSchema as error:
-            return error.detail
         except ValueError as error:
             return f"timeout: {error}"
         return None
 
     def evaluate(self, config: ApprovalConfig, context: InlineContext) -> Wait:
-        if not isinstance(config.schema, UnsetType):
-            try:
-                InputSchema(config.schema, "/schema")
-            except InvalidInputSchema as error:  # nobody could answer
-                raise StepFailed("bad-config", error.detail) from None
+        if not isinstance(config.schema, UnsetType) and (fault := _fault(msgspec.json.encode(config.schema))):
+            raise StepFailed("bad-config", fault)  # nobody could answer
         if config.timeout is UNSET:
             return Wait(None, waits_for="person")
         try:
             return Wait(context.now + timedelta(seconds=seconds_of(config.timeout)), waits_for="person")
         except (ValueError, OverflowError) as error:
             raise StepFailed("bad-config", f"timeout: {error}") from None
+
+
+@lru_cache(maxsize=256)
+def _fault(schema: bytes) -> str | None:
+    """What is wrong with a form, as JSON; remembered, since the runs of a workflow mostly have the same one."""
+    try:
+        InputSchema(msgspec.json.decode(schema), "/schema")
+    except InvalidInputSchema as error:
+        return error.detail
+    return None
