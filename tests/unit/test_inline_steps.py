@@ -80,6 +80,8 @@ def test_a_delay_that_says_nothing_fails(config: dict[str, Any]) -> None:
 def test_a_fail_step_fails_with_its_message() -> None:
     with pytest.raises(StepFailed, match="no stock"):
         evaluate("core.fail", {"message": "no stock"})
+    with pytest.raises(StepFailed, match=r"^x{4096}$"):
+        evaluate("core.fail", {"message": "x" * 5000})
 
 
 @pytest.mark.parametrize(

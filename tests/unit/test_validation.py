@@ -252,6 +252,17 @@ def test_a_misspelt_step_type_is_told_what_was_meant(step_type: str, meant: str)
     assert f"Did you mean {meant!r}?" in message
 
 
+def test_who_names_a_step_in_a_container_from_behind_it_is_told_where_its_outputs_are() -> None:
+    each, inner = node("each", "core.map", {"items": [1]}), {**node("inner"), "parentId": "each"}
+    after = node("after", LOG, {"message": "{{ steps.inner.output }}"})
+
+    checked = check(definition([each, inner, after], [edge("each", "after")]), REGISTRY)
+
+    assert [each.message for each in checked.issues] == [
+        "Step 'inner' runs once per item of 'each'; read the list of what came of it, the output of 'each'."
+    ]
+
+
 def test_of_alternatives_it_is_said_what_is_wanted() -> None:
     def said(config: dict[str, Any]) -> str:
         graph = definition([node("a", "http.request", {"url": "https://example.com", **config})])

@@ -6,7 +6,7 @@ Only the outputs of the steps that an expression names are handed to the evaluat
 import base64
 import math
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
@@ -55,12 +55,14 @@ class ExpressionFailed(StepwireError):
 class Scope:
     """What the expressions of one step may name: the steps upstream of it, and all others for a better message.
 
-    ``in_map``: the step is run per item of a ``core.map``, so that ``item`` and ``index`` are there.
+    ``in_map``: the step is run per item of a ``core.map``, so that ``item`` and ``index`` are there. ``containers`` says
+    which one each step lies in.
     """
 
     upstream: Container[str]
     steps: Container[str]
     in_map: bool = False
+    containers: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class Variables:
@@ -306,6 +308,10 @@ def _reference_fault(reference: StepReference, scope: Scope) -> Fault | None:
     name, column = reference.step_id, reference.offset + 1
     if name not in scope.steps:
         return Fault("unknown-step", f"There is no step {name!r}.", column)
+    container = scope.containers.get(name)
+    if container is not None and container in scope.upstream:
+        message = f"Step {name!r} runs once per item of {container!r}; read the list of what came of it, the output of {container!r}."
+        return Fault("step-not-upstream", message, column)
     if name not in scope.upstream:
         message = f"Step {name!r} is not upstream of this one, so its output may not be there yet."
         return Fault("step-not-upstream", message, column)

@@ -85,7 +85,7 @@ class _Graph:
         names = frozenset(self.nodes)
         for node in self.nodes.values():
             in_map = self.containers.of[node.id] is not None
-            scope = Scope(upstream=upstream[node.id], steps=names, in_map=in_map)
+            scope = Scope(upstream[node.id], names, in_map, self.containers.of)
             incoming = tuple(Link(edge.source, edge.handle) for edge in self.incoming[node.id])
             downstream = tuple(dict.fromkeys(edge.target for edge in self.outgoing[node.id]))
             wired = frozenset(edge.handle for edge in self.outgoing[node.id])

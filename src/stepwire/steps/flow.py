@@ -11,6 +11,8 @@ from stepwire.definition.durations import seconds_of
 from stepwire.definition.plan import Handles
 from stepwire.steps.base import BuiltIn, InlineContext, NoConfig, Outcome, StepFailed, Wait
 
+MAX_MESSAGE = 4096  # of a failure; what an expression gives is cut
+
 
 class Merge(BuiltIn):
     """Bring branches together."""
@@ -92,7 +94,9 @@ def _due_at(config: DelayConfig, now: datetime) -> datetime:
 
 
 class FailConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    message: Annotated[str, Meta(title="Message", max_length=4096)] = "The workflow stopped here."
+    message: Annotated[str, Meta(title="Message", extra_json_schema={"maxLength": MAX_MESSAGE})] = (
+        "The workflow stopped here."
+    )
 
 
 class Fail(BuiltIn):
@@ -111,7 +115,7 @@ class Fail(BuiltIn):
         return Handles(outputs=())
 
     def evaluate(self, config: FailConfig, context: InlineContext) -> Outcome:
-        raise StepFailed("failed-on-purpose", config.message, is_retryable=True)
+        raise StepFailed("failed-on-purpose", config.message[:MAX_MESSAGE], is_retryable=True)
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
