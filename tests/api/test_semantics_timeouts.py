@@ -67,8 +67,25 @@ def test_a_run_that_is_taken_up_has_all_its_time_again(
     assert (taken_up.status_code, taken_up.json()["status"]) == (202, "completed")
 
 
+def test_a_delay_of_months_does_not_count_and_what_comes_after_it_has_all_its_time(
+    server: Api, server_environment: dict[str, str], recorder: Recorder
+) -> None:
+    call = node("call", "http.request", {"url": recorder.url})
+    run_id = server.start(server.publish(chain(node("rest", "core.delay", {"duration": "P75D"}), call)))["id"]
+    until(lambda: [each for each in server.events(run_id) if each["event"] == "step.waiting"], "the delay")
+    asyncio.run(age(server_environment["DATABASE_URL"], run_id))
+
+    ended = server.finished(run_id)
+
+    assert (ended["status"], list(ended["output"])) == ("completed", ["call"])
+
+
 async def age(url: str, run_id: str) -> None:
-    """Make a run older than a run may be."""
+    """Make a run older than a run may be, and whatever it waits for come now."""
     connection = await asyncpg.connect(url)
-    await connection.execute("UPDATE run SET created_at = created_at - interval '31 days' WHERE id = $1", run_id)
+    async with connection.transaction():
+        await connection.execute(
+            "UPDATE run SET created_at = created_at - interval '76 days', wake_at = now() WHERE id = $1", run_id
+        )
+        await connection.execute("UPDATE step_run SET due_at = now() WHERE run_id = $1 AND due_at IS NOT NULL", run_id)
     await connection.close()

@@ -35,6 +35,7 @@ from stepwire.engine.facts import (
 )
 from stepwire.engine.model import RunState, StepError
 from stepwire.engine.places import item_of, locate, scope_of
+from stepwire.engine.rest import rested_until
 from stepwire.engine.transition import advance
 from stepwire.errors import LeaseLost
 from stepwire.runtime.clock import jitter, now
@@ -112,7 +113,7 @@ class Driver:
             return now()
         if self._is_ending:
             return None
-        return min(self.state.next_due_at() or self.expires_at, self.expires_at)
+        return self.state.next_due_at() or self.expires_at
 
     def nudge(self) -> None:
         """Have the driver look at what has happened outside of the run."""
@@ -164,8 +165,9 @@ class Driver:
         ]
 
     async def _time_passed(self, at: datetime) -> AnyFact:
-        if at >= self.expires_at and (retried_at := await self._hands.retried_at(self.run.id)) is not None:
-            self.expires_at = max(self.expires_at, retried_at + self._hands.longest_run)
+        if at >= self.expires_at:
+            since = [rested_until(self.plan, self.state, at), await self._hands.retried_at(self.run.id)]
+            self.expires_at = max(self.expires_at, *(each + self._hands.longest_run for each in since if each))
         if at >= self.expires_at:
             return Expired(at=at, seconds=self._hands.longest_run.total_seconds())
         return TimePassed(at=at, jitter=jitter())
