@@ -164,6 +164,17 @@ def test_names_and_spaces_are_understood(cron: str, same: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cron", "same"),
+    [
+        ("3-3/7 0 * * *", "3 0 * * *"), ("0 02-2/5 * * *", "0 2 * * *"), ("0 0 1,10-10/3 * *", "0 0 1,10 * *"),
+        ("0 0 * * MON-mon/2", "0 0 * * MON"), ("1-11/7 0 3-30/3 * *", "1-11/7 0 3-30/3 * *"),
+    ],
+)  # fmt: skip
+def test_a_range_of_one_is_that_one_whatever_its_step(cron: str, same: str) -> None:
+    assert checked(cron) == same
+
+
+@pytest.mark.parametrize(
     ("cron", "said"),
     [
         ("", "five fields"), ("* * * *", "five fields"), ("0 * * * * *", "five fields"), ("@reboot", "not known"),

@@ -24,6 +24,9 @@ _MACROS = {
 }  # fmt: skip
 _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 _ALLOWED = re.compile(r"[0-9A-Za-z*,/#-]+")
+_ONE_WITH_STEP = re.compile(
+    r"\b0*(\w+?)-0*\1/[0-9]+", re.IGNORECASE
+)  # 3-3/7 is 3; to cronsim it would be 3/7, so 3, 10, 17 …
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
 
 
@@ -44,7 +47,7 @@ class Due:
 
 
 def checked(cron: str) -> str:
-    """The expression as five fields.
+    """The expression as five fields, as `dues` takes it.
 
     Raises:
         BadCron: saying which field is wrong.
@@ -65,7 +68,7 @@ def checked(cron: str) -> str:
         CronSim(" ".join(fields), datetime(2024, 1, 1))  # noqa: DTZ001 - only the fields are looked at
     except (CronSimError, ValueError, AssertionError, RecursionError) as error:
         raise BadCron(_reason(str(error), fields)) from None
-    return " ".join(fields)
+    return " ".join(_ONE_WITH_STEP.sub(r"\1", field) for field in fields)
 
 
 def zone(name: str) -> ZoneInfo:
