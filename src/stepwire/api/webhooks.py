@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from litestar import Controller, MediaType, Request, Response, get, post
 from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED
@@ -90,7 +91,7 @@ async def _call(request: Request[Any, Any, Any]) -> Call:
     headers: dict[str, list[str]] = {}
     for name, value in request.headers.multi_items():
         headers.setdefault(name.lower(), []).append(value)
-    if headers.get("content-encoding", ["identity"]) != ["identity"]:
+    if {each.strip().lower() for each in headers.get("content-encoding", [])} - {"", "identity"}:
         raise HTTPException(status_code=415, detail="Send the body as it is, not compressed.")
     query = list(request.query_params.multi_items())
     owner = partial(_owner, request.app.state.verifier, headers.get("authorization", []))
@@ -126,11 +127,15 @@ async def _answered(
     return Response(run_response(*settled), status_code=status, headers=headers)
 
 
-def _said(answer: Answer, headers: dict[str, str]) -> Response[Any]:
-    """A string as it is, anything else as JSON; a status that has no body has none."""
-    if answer.status in _NO_BODY or answer.body is None:
-        return Response(b"", status_code=answer.status, headers=headers | answer.headers, media_type=MediaType.TEXT)
-    media_type = MediaType.TEXT if isinstance(answer.body, str) else MediaType.JSON
-    said = next((value for name, value in answer.headers.items() if name.lower() == "content-type"), None)
-    rest = {name: value for name, value in answer.headers.items() if name.lower() != "content-type"}
-    return Response(answer.body, status_code=answer.status, headers=headers | rest, media_type=said or media_type)
+def _said(answer: Answer, headers: dict[str, str]) -> Response[bytes]:
+    """A string as it is, anything else as JSON; a status that has no body has none. What the step says of a header counts."""
+    kind: str = MediaType.TEXT if isinstance(answer.body, str | None) else MediaType.JSON
+    said = {name.lower(): value for name, value in ({"content-type": kind} | headers | answer.headers).items()}
+    if said["content-type"].lower().startswith("text/") and "charset=" not in said["content-type"].lower():
+        said["content-type"] += "; charset=utf-8"
+    body = b"" if answer.status in _NO_BODY or answer.body is None else _encoded(answer.body)
+    return Response(body, status_code=answer.status, headers=said)
+
+
+def _encoded(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else msgspec.json.encode(body)

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping, Sequence
 from email.message import Message
 from typing import Any
@@ -50,7 +51,7 @@ def trigger_of(
 
 def _json(body: bytes) -> dict[str, Any]:
     try:
-        value = msgspec.json.decode(body)
+        value = msgspec.json.decode(body.removeprefix(BOM_UTF8))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise UnreadableBody(f"The body is no JSON: {error}.") from None
     return value if isinstance(value, dict) else {"body": value}

@@ -7,9 +7,11 @@ from msgspec import Meta
 
 from stepwire.steps.base import BuiltIn, InlineContext, Outcome
 
+# What is the connection's, what the API says itself, and what would change the browser's view of the API's whole origin.
 _FORBIDDEN = frozenset({
-    "connection", "content-length", "date", "keep-alive", "proxy-authenticate", "server", "set-cookie", "te", "trailer",
-    "transfer-encoding", "upgrade",
+    "clear-site-data", "connection", "content-encoding", "content-length", "content-security-policy", "date", "keep-alive",
+    "proxy-authenticate", "referrer-policy", "server", "set-cookie", "strict-transport-security", "te", "trailer",
+    "transfer-encoding", "upgrade", "x-content-type-options", "x-frame-options", "x-request-id",
 })  # fmt: skip
 
 
