@@ -150,6 +150,38 @@ def test_while_a_secret_changes_both_are_taken(server: Api, anybody: httpx.Clien
     assert statuses == [401, 202, 202]
 
 
+def test_the_same_secret_given_again_takes_the_place_of_none(server: Api, anybody: httpx.Client) -> None:
+    workflow_id = hooked(server, "token")
+    for secret in ("the first token", "the second token", "the second token"):
+        secret_of(server, workflow_id, secret)
+    given = [{"x-webhook-token": f"the {each} token"} for each in ("first", "second", "third")]
+
+    assert [send(anybody, workflow_id, each).status_code for each in given] == [202, 202, 401]
+
+
+def test_without_a_webhook_trigger_requests_are_signed_as_standard_webhooks_has_it(
+    server: Api, anybody: httpx.Client
+) -> None:
+    published, draft = server.publish(chain(ECHO)), str(server.create(chain(ECHO))["id"])
+    unreadable = hooked(server, "semaphore", publish=False)
+    signed = [
+        send(anybody, each, standard(secret_of(server, each))).status_code for each in (published, draft, unreadable)
+    ]
+
+    assert signed == [202, 409, 401]
+    assert send(anybody, published, standard("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).status_code == 401
+
+
+def test_a_draft_is_verified_as_it_is_drawn_now(server: Api, anybody: httpx.Client) -> None:
+    workflow_id = hooked(server, "standard", publish=False)
+    headers = {"x-webhook-token": secret_of(server, workflow_id)}
+    before = send(anybody, workflow_id, headers)
+    drawn = chain(node("hook", "trigger.webhook", {"auth": "token"}))
+    server.http.put(f"/api/v1/workflows/{workflow_id}", json={"definition": drawn}).raise_for_status()
+
+    assert [before.status_code, send(anybody, workflow_id, headers).status_code] == [401, 409]
+
+
 def test_a_secret_is_made_once_for_a_key(server: Api, anybody: httpx.Client) -> None:
     workflow_id = hooked(server)
     first, again = (secret_of(server, workflow_id, **{"Idempotency-Key": "one"}) for _ in range(2))
@@ -223,13 +255,24 @@ def test_a_delivery_is_the_same_however_its_body_differs_and_a_key_of_the_sender
     assert keyed[0].json()["id"] == keyed[1].json()["id"] != first.json()["id"]
 
 
+def test_a_key_of_the_senders_own_stands_for_one_request(server: Api, anybody: httpx.Client) -> None:
+    workflow_id, key = hooked(server, "none"), {"content-type": "application/json", "x-idempotency-key": "own"}
+    answers = [send(anybody, workflow_id, key, body) for body in (ORDER, b'{ "order": 7.0 }', b'{"order": 8}')]
+    delivered = send(anybody, workflow_id, {"webhook-id": "own"}, b"other")
+
+    assert [each.status_code for each in answers] == [202, 200, 422]
+    assert answers[2].json()["type"] == "/problems/idempotency-key-reused"
+    assert (delivered.status_code, delivered.json()["id"]) == (200, answers[0].json()["id"])
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
     [
         ({"content-type": "application/json"}, b"{", 400), ({"content-type": "application/json"}, b"[" * 5000, 400),
         ({"content-type": "application/json"}, b"[" * 70 + b"]" * 70, 422),
         ({"content-type": "application/json"}, b'{"a": "\\u0000"}', 422), ({}, b"x" * ((1 << 20) + 1), 413),
-        ({"content-encoding": "gzip"}, b"\x1f\x8b", 415), ({"x-idempotency-key": "with a space"}, b"", 400),
+        ({"content-encoding": "gzip"}, b"\x1f\x8b", 415), ({"content-encoding": "Identity"}, b"x", 202),
+        ({"content-type": "application/json"}, b'\xef\xbb\xbf{"a": 1}', 202), ({"x-idempotency-key": "with a space"}, b"", 400),
         ({"content-type": "multipart/form-data; boundary=x"}, b"--y", 400), ({}, b"\x00\xff" * (1 << 18), 202),
         ({"content-type": "text/plain", "webhook-id": "w\xe4h".encode("latin-1")}, b"x", 202),
     ],
@@ -255,6 +298,26 @@ def test_a_respond_step_says_what_the_sender_is_answered(server: Api, anybody: h
     assert (answer.status_code, answer.text, answer.headers["x-said"]) == (418, "short and stout", "7")
     assert answer.headers["content-type"].startswith("text/x-poem")
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_the_step_says_of_a_header_counts_save_what_is_the_servers(server: Api, anybody: httpx.Client) -> None:
+    headers = {
+        "location": "https://example.com/", "content-type": "text/plain; charset=utf-8", "Content-Encoding": "gzip",
+        "X-Request-ID": "theirs", "X-Frame-Options": "ALLOW", "Set-Cookie": "a=b", "Clear-Site-Data": "*",
+        "Content-Security-Policy": "default-src *",
+    }  # fmt: skip
+    said = {"status": 302, "headers": headers, "body": "gr\u00fc\u00df"}
+    workflow_id = hooked(server, "none", node("say", "webhook.respond", said), respond="when_finished")
+    with httpx.Client(base_url=server.url, timeout=90, trust_env=False, follow_redirects=False) as client:
+        answer = send(client, workflow_id, {"x-request-id": "ours"})
+
+    assert (answer.status_code, answer.text) == (302, "gr\u00fc\u00df")
+    assert answer.headers.get_list("location") == ["https://example.com/"]
+    assert answer.headers.get_list("content-type") == ["text/plain; charset=utf-8"]
+    assert answer.headers.get_list("x-request-id") == ["ours"]
+    assert answer.headers.get_list("x-frame-options") == ["DENY"]
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert {"content-encoding", "set-cookie", "clear-site-data"}.isdisjoint(answer.headers)
 
 
 @pytest.mark.parametrize("body", [{"a": [1]}, None, ""])

@@ -9,16 +9,18 @@ from stepwire.db.pool import Pool, for_a_client
 OVERLAP_HOURS = 24  # that a secret goes on working after it was changed
 
 _TARGET = """
-SELECT owner_id, status, webhook_secret AS secret,
+SELECT owner_id, status, revision, webhook_secret AS secret,
        CASE WHEN webhook_secret_changed_at > now() - make_interval(hours => $2) THEN previous_webhook_secret END AS previous,
-       CASE WHEN status = 'draft' THEN definition END AS drawn
+       secret_idempotency_key AS key
 FROM workflow WHERE id = $1
 """
+
+_DRAWN = "SELECT definition FROM workflow WHERE id = $1"
 
 _RENEW = """
 UPDATE workflow SET previous_webhook_secret = webhook_secret, webhook_secret = $3, webhook_secret_changed_at = now(),
     secret_idempotency_key = $4
-WHERE id = $1 AND owner_id = $2 AND ($4::text IS NULL OR secret_idempotency_key IS DISTINCT FROM $4)
+WHERE id = $1 AND owner_id = $2 AND webhook_secret IS NOT DISTINCT FROM $5
 RETURNING id
 """
 
@@ -29,13 +31,16 @@ ORDER BY completed_at, position LIMIT 1
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A workflow that a request names; the secrets are encrypted. ``drawn`` is a draft's definition, as JSON text."""
+    """A workflow that a request names; the secrets are encrypted. ``key`` is the idempotency key of the request that made
+    the current one.
+    """
 
     owner_id: UUID
     status: str
+    revision: int
     secret: bytes | None
     previous: bytes | None
-    drawn: str | None
+    key: str | None
 
 
 async def target(pool: Pool, workflow_id: UUID) -> Target | None:
@@ -44,12 +49,19 @@ async def target(pool: Pool, workflow_id: UUID) -> Target | None:
     return None if record is None else Target(*record)
 
 
-async def renew_secret(pool: Pool, owner: UUID, workflow_id: UUID, sealed: bytes, key: str | None) -> bool:
-    """Put a secret in place of the one that there is, which works on for a day. False where the request with this
-    idempotency key did so already, or the owner has no such workflow.
-    """
+async def drawn(pool: Pool, workflow_id: UUID) -> str | None:
+    """The workflow's definition, as JSON text; None where it is gone by now."""
     with for_a_client():
-        return await pool.fetchval(_RENEW, workflow_id, owner, sealed, key) is not None
+        found: str | None = await pool.fetchval(_DRAWN, workflow_id)
+    return found
+
+
+async def renew_secret(
+    pool: Pool, owner: UUID, workflow_id: UUID, sealed: bytes, key: str | None, *, instead_of: bytes | None
+) -> bool:
+    """Put a secret in place of the one that there is, which works on for a day. False where there is another one by now."""
+    with for_a_client():
+        return await pool.fetchval(_RENEW, workflow_id, owner, sealed, key, instead_of) is not None
 
 
 async def answer(pool: Pool, run_id: UUID) -> str | None:

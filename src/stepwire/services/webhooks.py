@@ -27,6 +27,7 @@ from stepwire.errors import (
     InvalidSecret,
     Malformed,
     Unauthenticated,
+    Unavailable,
     WorkflowNotFound,
     WorkflowNotPublished,
 )
@@ -39,6 +40,8 @@ MIN_SECRET, MAX_SECRET = 8, 500
 MAX_WEBHOOK_BYTES = 2 << 20  # of the input: a body of 1 MiB, as base64 where it is no text
 MAX_CHALLENGE = 1000
 LOOK_SECONDS = 1.0
+KNOWN_DRAFTS = 1000
+TRIES = 3
 _NOBODY = UUID(int=0)
 _VISIBLE = re.compile(r"[!-~]{1,255}")
 _REFUSED = "The request is not signed as the workflow's webhook trigger wants it, or there is no such webhook."
@@ -90,7 +93,8 @@ class WebhookService:
         self._feeds = feeds
         self._keyring = keyring
         self._max_bytes = max_bytes
-        self._decoy = None if keyring is None else keyring.seal(new_secret().encode(), webhook_place(_NOBODY))
+        self._decoy = b"" if keyring is None else keyring.seal(new_secret().encode(), webhook_place(_NOBODY))
+        self._drafts: dict[tuple[UUID, int], WebhookConfig | None] = {}  # by id and revision
 
     async def receive(self, workflow_id: UUID, call: Call) -> Accepted | str:
         """Start a run, once for each delivery; it is stored when this returns. Or give a challenge to send back (Slack's
@@ -118,7 +122,7 @@ class WebhookService:
         shown = ((name, each) for name, values in call.headers.items() for each in values)
         run = await self._runs.start(
             target.owner_id, workflow_id, value, named, trigger_type="webhook", max_bytes=self._max_bytes,
-            trigger=trigger_of(call.method, shown, call.query, hidden),
+            is_delivery=call.key is None, trigger=trigger_of(call.method, shown, call.query, hidden),
         )  # fmt: skip
         return Accepted(run, target.owner_id, config is not None and config.respond == "when_finished")
 
@@ -155,23 +159,29 @@ class WebhookService:
         a request that is repeated with its idempotency key gets the same.
 
         Raises:
-            WorkflowNotFound, InvalidSecret, EncryptionKeyMissing, IdempotencyKeyReused.
+            WorkflowNotFound, InvalidSecret, EncryptionKeyMissing, IdempotencyKeyReused, Unavailable.
         """
-        if self._keyring is None:
+        keyring = self._keyring
+        if keyring is None:
             raise EncryptionKeyMissing(
                 "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
             )
-        chosen = new_secret() if secret is None else _checked(secret)
-        sealed = self._keyring.seal(chosen.encode(), webhook_place(workflow_id))
-        if await webhooks.renew_secret(self._pool, owner, workflow_id, sealed, key):
-            return chosen, True
-        target = await webhooks.target(self._pool, workflow_id)
-        if target is None or target.owner_id != owner:
-            raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
-        [current, *_] = self._secrets(workflow_id, target)
-        if secret is not None:
-            check_same(current.encode(), secret.encode())
-        return current, False
+        place, chosen = webhook_place(workflow_id), new_secret() if secret is None else _checked(secret)
+        for _ in range(TRIES):
+            known = await webhooks.target(self._pool, workflow_id)
+            if known is None or known.owner_id != owner:
+                raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
+            current = _opened(keyring, known.secret, place)
+            if current is not None and key is not None and key == known.key:
+                if secret is not None:
+                    check_same(current.encode(), secret.encode())
+                return current, False
+            if current == chosen:
+                return chosen, True  # nothing is replaced, and the one before has its day still
+            sealed = keyring.seal(chosen.encode(), place)
+            if await webhooks.renew_secret(self._pool, owner, workflow_id, sealed, key, instead_of=known.secret):
+                return chosen, True
+        raise Unavailable("The secret is changed all the time; try again.")
 
     async def _genuine(self, workflow_id: UUID, call: Call) -> Target:
         """The same work for a workflow that is not there as for one whose signature is wrong."""
@@ -187,28 +197,42 @@ class WebhookService:
         return target
 
     async def _config(self, target: Target, workflow_id: UUID) -> WebhookConfig | None:
-        """How the workflow's webhook trigger wants requests to be signed; of a draft, as it is drawn now."""
-        if target.drawn is None:
+        """How the workflow wants requests to be signed; None where that cannot be read. Of a draft, as it is drawn now: read
+        once, since it may be large, and it is asked for before anybody has proved who they are.
+        """
+        if target.status != "draft":
             return (await self._workflows.get(target.owner_id, workflow_id)).webhook
-        try:
-            return webhook_of(parse(msgspec.json.decode(target.drawn)))
-        except InvalidDefinition:
-            return None
+        drawing = (workflow_id, target.revision)
+        if drawing in self._drafts:
+            return self._drafts[drawing]
+        drawn = await webhooks.drawn(self._pool, workflow_id)
+        config = None if drawn is None else await asyncio.to_thread(_config_of, drawn)
+        if len(self._drafts) >= KNOWN_DRAFTS:
+            self._drafts.clear()
+        self._drafts[drawing] = config
+        return config
 
     def _secrets(self, workflow_id: UUID, target: Target | None) -> list[str]:
-        if self._keyring is None or self._decoy is None:
+        """Two of them, always, so that as much is decrypted and signed in any case: where there is none, one that nobody knows."""
+        if self._keyring is None:
             return []
-        if target is None:
-            self._keyring.open(self._decoy, webhook_place(_NOBODY))
-            return [new_secret()]
-        place, found = webhook_place(workflow_id), []
-        for sealed in (target.secret, target.previous):
-            if sealed is not None:
-                try:
-                    found.append(self._keyring.open(sealed, place).decode())
-                except Unreadable:
-                    continue
-        return found
+        place, known = webhook_place(workflow_id), (None, None) if target is None else (target.secret, target.previous)
+        decoy = self._keyring.open(self._decoy, webhook_place(_NOBODY)).decode()
+        return [_opened(self._keyring, sealed, place) or decoy for sealed in known]
+
+
+def _opened(keyring: Keyring, sealed: bytes | None, place: bytes) -> str | None:
+    try:
+        return None if sealed is None else keyring.open(sealed, place).decode()
+    except Unreadable:
+        return None
+
+
+def _config_of(drawn: str) -> WebhookConfig | None:
+    try:
+        return webhook_of(parse(msgspec.json.decode(drawn)))
+    except InvalidDefinition:
+        return None
 
 
 def _archived() -> WorkflowNotPublished:

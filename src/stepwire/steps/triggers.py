@@ -57,14 +57,14 @@ class WebhookTrigger(_Trigger):
 
 
 def webhook_of(definition: Definition) -> WebhookConfig | None:
-    """The configuration of the first webhook trigger that is drawn; None where there is none, or it cannot be read."""
+    """The configuration of the first webhook trigger that is drawn, the default where there is none; None where it cannot be read."""
     for node in definition.steps:
         if node.step_type == WebhookTrigger.type:
             try:
                 return msgspec.convert(node.settings.get("config") or {}, WebhookConfig)
             except msgspec.ValidationError:
                 return None
-    return None
+    return WebhookConfig()
 
 
 class ScheduleTrigger(_Trigger):
