@@ -242,7 +242,14 @@ def test_a_paused_one_misses_nothing_and_goes_on_with_the_next_instant(own: Api)
 def test_an_archived_workflow_is_started_no_more(own: Api, services: dict[str, str]) -> None:
     workflow_id = own.publish(WORK)
     schedule = put(own, workflow_id).json()
+    path = f"{SCHEDULES}/{schedule['id']}"
     own.http.post(f"/api/v1/workflows/{workflow_id}/archive")
+    refused = [put(own, workflow_id), own.http.post(f"{path}/resume")]
+
+    assert own.http.get(path).json()["next_fire_at"] is None
+    assert {(each.status_code, each.json()["detail"]) for each in refused} == {
+        (409, "The workflow is archived; it takes no more runs.")
+    }
     make_due(services, schedule["id"], datetime.now(UTC) - timedelta(seconds=1))
 
     assert fired(own, schedule["id"])["next_fire_at"] is None
@@ -257,6 +264,27 @@ def test_an_edit_does_not_start_an_instant_twice_and_keeps_the_one_that_is_to_co
 
     assert same["next_fire_at"] == first["next_fire_at"]
     assert other["next_fire_at"].endswith("-01-01T00:00:00Z")
+
+
+def test_an_edit_does_not_make_an_instant_that_waits_a_missed_one(own: Api, services: dict[str, str]) -> None:
+    workflow_id = own.publish(WORK)
+    schedule = put(own, workflow_id, overlap="queue").json()
+    instant, soon = datetime.now(UTC) - timedelta(seconds=300), datetime.now(UTC) + timedelta(seconds=1)
+    statement = "UPDATE schedule SET next_fire_at = $2, due_at = $3 WHERE id = $1"
+    execute(services, statement, schedule["id"], instant, soon)
+    put(own, workflow_id, overlap="queue", input={"n": 2})
+    fired(own, schedule["id"])
+
+    assert [run["input"] for run in runs_of(own, workflow_id)] == [{"n": 2}]
+
+
+def test_what_is_read_can_be_sent_back(own: Api) -> None:
+    schedule = put(own, own.publish(WORK), input={"n": 1}, jitter=5).json()
+    changed = own.http.post(SCHEDULE, json=schedule | {"cron": "@daily", "last_run_id": "whatever"})
+
+    assert changed.status_code == 200
+    assert (changed.json()["id"], changed.json()["last_run_id"]) == (schedule["id"], None)
+    assert (changed.json()["cron"], changed.json()["input"]) == ("0 0 * * *", {"n": 1})
 
 
 def test_a_key_belongs_to_a_workflow(own: Api) -> None:

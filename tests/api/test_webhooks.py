@@ -182,6 +182,15 @@ def test_a_draft_is_verified_as_it_is_drawn_now(server: Api, anybody: httpx.Clie
     assert [before.status_code, send(anybody, workflow_id, headers).status_code] == [401, 409]
 
 
+def test_of_secrets_that_are_made_at_once_the_last_two_are_good(server: Api, anybody: httpx.Client) -> None:
+    workflow_id = hooked(server, "token")
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: secret_of(server, workflow_id), range(16)))
+    statuses = [send(anybody, workflow_id, {"x-webhook-token": each}).status_code for each in made]
+
+    assert sorted(statuses) == [202] * 2 + [401] * 14
+
+
 def test_a_secret_is_made_once_for_a_key(server: Api, anybody: httpx.Client) -> None:
     workflow_id = hooked(server)
     first, again = (secret_of(server, workflow_id, **{"Idempotency-Key": "one"}) for _ in range(2))

@@ -128,6 +128,15 @@ def test_each_instant_comes_after_the_one_before_and_is_found_from_it(cron: str,
     assert found == one_by_one
 
 
+@pytest.mark.parametrize("cron", ["0 0 * 2 MON#5", "* 0 * 2 MON#5"])
+@pytest.mark.parametrize("name", ["UTC", "Pacific/Apia", "America/New_York"])
+def test_what_is_due_ends_with_the_calendar(cron: str, name: str) -> None:
+    found = list(dues(cron, zone(name), datetime(9950, 1, 1, tzinfo=UTC)))
+
+    assert 1 <= len(found) <= 120
+    assert found[-1].at.year <= 9999
+
+
 def test_a_time_that_does_not_exist_is_due_right_after_the_gap_and_says_so() -> None:
     before = datetime(2026, 3, 29, 0, 0, tzinfo=UTC)
 

@@ -95,7 +95,7 @@ class ScheduleController(Controller):
         "/schedules/{schedule_id:uuid}/resume",
         operation_id="resumeSchedule",
         status_code=HTTP_200_OK,
-        responses=problems(404),
+        responses=problems(404, 409),
     )
     async def resume_schedule(self, schedule_id: UUID, schedules: ScheduleService, owner: UUID) -> ScheduleResponse:
         """Go on with the next instant; what came meanwhile was not missed."""

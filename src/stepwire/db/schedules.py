@@ -62,6 +62,11 @@ class ScheduleRepository(SQLAlchemyAsyncRepository[Schedule]):
         )
         changed.scalar_one()
 
+    async def rest(self, workflow_id: UUID) -> None:
+        """Have none of the workflow's schedules be due again."""
+        due = Schedule.workflow_id == workflow_id, Schedule.next_fire_at.is_not(None)
+        await self.session.execute(update(Schedule).where(*due).values(next_fire_at=None, due_at=None))
+
     async def now(self) -> datetime:
         """The database's clock, which decides when something is due; as it is now, not when the transaction began."""
         at: datetime = (await self.session.execute(select(func.clock_timestamp()))).scalar_one()

@@ -9,6 +9,7 @@ clock's changes do to it is here, as Vixie cron has it (crontab(5) and cron(8) o
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -85,10 +86,11 @@ def zone(name: str) -> ZoneInfo:
 def dues(cron: str, tz: ZoneInfo, after: datetime) -> Iterator[Due]:
     """The instants after ``after``, in order, each once. ``cron`` is `checked`.
 
-    It ends where nothing is due for 50 years.
+    It ends where nothing is due for 50 years, and with the calendar, in the year 9999.
     """
     minute, hour, *_ = cron.split()
-    found = _elapsed(cron, tz, after) if minute.startswith("*") or hour.startswith("*") else _daily(cron, tz, after)
+    walk = _elapsed if minute.startswith("*") or hour.startswith("*") else _daily
+    found = _in_the_calendar(walk(cron, tz, after))
     previous: Due | None = None
     for due in found:
         if due.at <= after:
@@ -107,6 +109,11 @@ def next_due(cron: str, tz: ZoneInfo, after: datetime) -> datetime | None:
     """The first instant after ``after``; None where there is none for 50 years."""
     due = next(dues(cron, tz, after), None)
     return None if due is None else due.at
+
+
+def _in_the_calendar(found: Iterator[Due]) -> Iterator[Due]:
+    with suppress(OverflowError):
+        yield from found
 
 
 def _elapsed(cron: str, tz: ZoneInfo, after: datetime) -> Iterator[Due]:

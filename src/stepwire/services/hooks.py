@@ -1,5 +1,6 @@
 """Hooks: an owner is told when a workflow's runs have ended, and sees what became of it."""
 
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -115,6 +116,8 @@ def _checked(text: str) -> str:
         raise InvalidHook("url is not a URL.") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise InvalidHook("url begins with https:// or http:// and names a host.")
+    if re.search(r"\s", text) or not 0 < (url.port or 443) < 65536:
+        raise InvalidHook("url holds white space, or a port that there is not.")
     if url.userinfo:
         raise InvalidHook("url holds a user or a password: it is stored as it is; the signature says who sends.")
     return text

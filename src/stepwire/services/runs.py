@@ -107,6 +107,10 @@ def not_published(workflow_id: UUID) -> WorkflowNotPublished:
     return WorkflowNotPublished(f"Publish it first: POST /api/v1/workflows/{workflow_id}/publish.")
 
 
+def archived() -> WorkflowNotPublished:
+    return WorkflowNotPublished("The workflow is archived; it takes no more runs.")
+
+
 class RunService:
     """What an owner can do with runs."""
 
@@ -238,7 +242,7 @@ class RunService:
             repository = RunRepository(session=session)
             run = await repository.by_idempotency_key(workflow_id, trigger_type, key) if key is not None else None
         if run is None:
-            raise WorkflowNotPublished("The workflow is archived; it takes no more runs.")
+            raise archived()
         if _DELIVERY not in (run.request_hash, digest):
             check_same(run.request_hash, digest)
         return run

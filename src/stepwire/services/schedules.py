@@ -21,7 +21,7 @@ from stepwire.errors import InvalidSchedule, Issue, ScheduleNotFound, Unavailabl
 from stepwire.services.idempotency import check_same, request_hash
 from stepwire.services.limits import check_json, check_text
 from stepwire.services.paging import Paging, Part, cut, part_of
-from stepwire.services.runs import Workflows, not_published
+from stepwire.services.runs import Workflows, archived
 
 MOST = 100  # of a workflow
 TRIES = 3
@@ -90,7 +90,7 @@ class ScheduleService:
                 check_same(earlier.request_hash, digest or b"")
                 return Kept(earlier, is_new=False, is_replayed=True)
             if not await repository.is_published(wanted.workflow_id):
-                raise not_published(wanted.workflow_id)
+                raise archived()
             # In this order: whoever fires it meanwhile has come to an instant before this one.
             known, now = await repository.named(wanted.workflow_id, wanted.name), await repository.now()
             schedule_id = uuid7() if known is None else known.id
@@ -102,6 +102,10 @@ class ScheduleService:
                 if following is None:
                     raise InvalidSchedule("No date fits the cron expression in the next 50 years.")
             values |= await _due(schedule_id, wanted.enabled, following, wanted.jitter, cron, tz)
+            if known is not None and wanted.enabled and following is not None and following <= now:
+                values["due_at"] = (
+                    known.due_at
+                )  # it waits for a run to end; looked at from its instant on, it were missed
             if known is not None:
                 await repository.change(known, **values)
                 return Kept(known, is_new=False)
@@ -131,10 +135,16 @@ class ScheduleService:
             await repository.delete(found.id)
 
     async def set_enabled(self, owner: UUID, schedule_id: UUID, enabled: bool) -> Schedule:
-        """Pause it, or go on with the next instant: what came meanwhile was not missed. Raises: ScheduleNotFound."""
+        """Pause it, or go on with the next instant: what came meanwhile was not missed.
+
+        Raises:
+            ScheduleNotFound, WorkflowNotPublished (to go on, when it is archived).
+        """
         async with self._database.session() as session:
             repository = ScheduleRepository(session=session)
             found = _found(await repository.of_owner(owner, schedule_id, for_update=True), schedule_id)
+            if enabled and not await repository.is_published(found.workflow_id):
+                raise archived()
             if found.enabled != enabled:
                 tz, now = zone(found.timezone), await repository.now()
                 following = await asyncio.to_thread(next_due, found.cron, tz, now)

@@ -27,13 +27,11 @@ from stepwire.errors import (
     InvalidSecret,
     Malformed,
     Unauthenticated,
-    Unavailable,
     WorkflowNotFound,
-    WorkflowNotPublished,
 )
 from stepwire.services.feeds import Feeds
 from stepwire.services.idempotency import check_same
-from stepwire.services.runs import RunService, StartedRun, Workflows, not_published
+from stepwire.services.runs import RunService, StartedRun, Workflows, archived, not_published
 from stepwire.steps.triggers import WebhookConfig, webhook_of
 
 MIN_SECRET, MAX_SECRET = 8, 500
@@ -41,7 +39,6 @@ MAX_WEBHOOK_BYTES = 2 << 20  # of the input: a body of 1 MiB, as base64 where it
 MAX_CHALLENGE = 1000
 LOOK_SECONDS = 1.0
 KNOWN_DRAFTS = 1000
-TRIES = 3
 _NOBODY = UUID(int=0)
 _VISIBLE = re.compile(r"[!-~]{1,255}")
 _REFUSED = "The request is not signed as the workflow's webhook trigger wants it, or there is no such webhook."
@@ -107,7 +104,7 @@ class WebhookService:
         target = await self._genuine(workflow_id, call)
         await call.admit(target.owner_id)
         if target.status != "published":
-            raise not_published(workflow_id) if target.status == "draft" else _archived()
+            raise not_published(workflow_id) if target.status == "draft" else archived()
         workflow = await self._workflows.get(target.owner_id, workflow_id)
         content_type = next(iter(call.headers.get("content-type", ())), "")
         try:
@@ -159,7 +156,7 @@ class WebhookService:
         a request that is repeated with its idempotency key gets the same.
 
         Raises:
-            WorkflowNotFound, InvalidSecret, EncryptionKeyMissing, IdempotencyKeyReused, Unavailable.
+            WorkflowNotFound, InvalidSecret, EncryptionKeyMissing, IdempotencyKeyReused.
         """
         keyring = self._keyring
         if keyring is None:
@@ -167,21 +164,17 @@ class WebhookService:
                 "Set STEPWIRE_ENCRYPTION_KEY, for the workers too: secrets are stored encrypted."
             )
         place, chosen = webhook_place(workflow_id), new_secret() if secret is None else _checked(secret)
-        for _ in range(TRIES):
-            known = await webhooks.target(self._pool, workflow_id)
-            if known is None or known.owner_id != owner:
+        async with webhooks.held_secret(self._pool, owner, workflow_id) as held:
+            if held is None:
                 raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
-            current = _opened(keyring, known.secret, place)
-            if current is not None and key is not None and key == known.key:
+            current = _opened(keyring, held.secret, place)
+            if current is not None and key is not None and key == held.key:
                 if secret is not None:
                     check_same(current.encode(), secret.encode())
                 return current, False
-            if current == chosen:
-                return chosen, True  # nothing is replaced, and the one before has its day still
-            sealed = keyring.seal(chosen.encode(), place)
-            if await webhooks.renew_secret(self._pool, owner, workflow_id, sealed, key, instead_of=known.secret):
-                return chosen, True
-        raise Unavailable("The secret is changed all the time; try again.")
+            if current != chosen:  # else nothing is replaced, and the one before has its day still
+                await held.replace(keyring.seal(chosen.encode(), place), key)
+            return chosen, True
 
     async def _genuine(self, workflow_id: UUID, call: Call) -> Target:
         """The same work for a workflow that is not there as for one whose signature is wrong."""
@@ -233,10 +226,6 @@ def _config_of(drawn: str) -> WebhookConfig | None:
         return webhook_of(parse(msgspec.json.decode(drawn)))
     except InvalidDefinition:
         return None
-
-
-def _archived() -> WorkflowNotPublished:
-    return WorkflowNotPublished("The workflow is archived; it takes no more runs.")
 
 
 def _key(sent: str | None) -> str | None:

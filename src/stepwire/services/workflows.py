@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
 from stepwire.db.models import Workflow
+from stepwire.db.schedules import ScheduleRepository
 from stepwire.db.session import Database
 from stepwire.db.workflows import WorkflowRepository
 from stepwire.definition.graph import parse
@@ -146,7 +147,7 @@ class WorkflowService:
             return workflow
 
     async def archive(self, owner: UUID, workflow_id: UUID) -> Workflow:
-        """Retire a published workflow: it takes no new runs, those that it has go on. Of an archived one, nothing.
+        """Retire a published workflow: it takes no new runs, those that it has go on, and no schedule of it is due any more.
 
         Raises:
             WorkflowNotFound, WorkflowNotPublished.
@@ -156,7 +157,9 @@ class WorkflowService:
                 raise WorkflowNotPublished("The workflow is a draft, and only published ones are archived; delete it.")
             if workflow.status == "published":
                 await repository.change(workflow, status="archived")
-            return workflow
+        async with self._database.session() as session:  # another transaction: who fires them waits for the workflow
+            await ScheduleRepository(session=session).rest(workflow_id)
+        return workflow
 
     async def validate(self, owner: UUID, workflow_id: UUID, definition: dict[str, Any] | None) -> Checked:
         """Check the stored definition, or ``definition`` in its place.

@@ -1,6 +1,6 @@
 """Hooks and their deliveries as clients see them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -24,7 +24,14 @@ HookSecret = Annotated[
 ]
 
 
-class HookInput(msgspec.Struct, forbid_unknown_fields=True):
+class ReadOnly(msgspec.Struct, kw_only=True):
+    """What an answer holds beside the writable fields: accepted on the way back in, and ignored."""
+
+    created_at: Any = None
+    updated_at: Any = None
+
+
+class HookInput(ReadOnly, kw_only=True, forbid_unknown_fields=True):
     url: Url
     events: Annotated[list[HookEvent], Meta(min_length=1, max_length=3, description="Which ends of runs to tell")] = (
         msgspec.field(default_factory=lambda: ["run.completed", "run.failed", "run.cancelled"])

@@ -33,7 +33,19 @@ Jitter = Annotated[
 ]
 
 
-class ScheduleInput(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class ReadOnly(msgspec.Struct, kw_only=True):
+    """What an answer holds beside the writable fields: accepted on the way back in, and ignored."""
+
+    id: Any = None
+    next_fire_at: Any = None
+    last_fired_at: Any = None
+    last_run_id: Any = None
+    last_skipped_at: Any = None
+    created_at: Any = None
+    updated_at: Any = None
+
+
+class ScheduleInput(ReadOnly, kw_only=True, forbid_unknown_fields=True):
     workflow_id: UUID
     name: Annotated[str, Meta(min_length=1, max_length=200, description="Of the workflow's schedules, which one")] = (
         "default"
@@ -52,7 +64,8 @@ class ScheduleInput(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     jitter: Jitter = 0.0
 
     def wanted(self) -> Wanted:
-        return Wanted(**{**msgspec.structs.asdict(self), "jitter": int(self.jitter)})
+        values = {name: getattr(self, name) for name in Wanted.__struct_fields__}
+        return Wanted(**{**values, "jitter": int(self.jitter)})
 
 
 class ScheduleResponse(msgspec.Struct, kw_only=True):

@@ -7,7 +7,7 @@ import { JsonField, jsonObject, jsonObjectFault } from "../ui/json-field";
 import { ProblemNote } from "../ui/problem";
 import { schedulesKey } from "./schedules-key";
 
-type Wanted = Required<Omit<Schemas["ScheduleInput"], "workflow_id" | "input">>;
+type Wanted = Required<Pick<Schemas["ScheduleInput"], "name" | "cron" | "timezone" | "enabled" | "overlap" | "catch_up" | "jitter">>;
 
 const ZONES = ["UTC", ...Intl.supportedValuesOf("timeZone").filter((each) => each !== "UTC")];
 const EXAMPLES = [["*/10 * * * *", "every 10 minutes"], ["0 9 * * MON-FRI", "at 9:00 on weekdays"], ["@daily", "at midnight"], ["0 0 1 * *", "on the first of a month"]];
