@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
+from stepwire.errors import Unacceptable
+
 MAX_FIELDS = 1000
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json|text/json")
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
@@ -26,6 +28,7 @@ def input_of(content_type: str, body: bytes) -> dict[str, Any]:
 
     Raises:
         UnreadableBody: JSON or a form that cannot be read.
+        Unacceptable: JSON with a number that cannot be kept.
     """
     header = Message()
     header["content-type"] = content_type or "application/octet-stream"
@@ -53,6 +56,8 @@ def _json(body: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(body.removeprefix(BOM_UTF8))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        if "out of range" in str(error):  # msgspec's word for a number that no type of ours holds
+            raise Unacceptable("A number of the body cannot be kept as it is: it is out of range.") from None
         raise UnreadableBody(f"The body is no JSON: {error}.") from None
     return value if isinstance(value, dict) else {"body": value}
 
