@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -135,6 +136,21 @@ def test_a_token_in_a_header_or_the_owners_own_is_taken_and_is_nowhere_to_be_see
         path = answer.headers["location"]
         server.finished(answer.json()["id"])
         assert not [part for part in ("", "/steps", "/events") if secret in server.http.get(path + part).text]
+
+
+def test_headers_are_read_whatever_their_case_and_the_space_around_them(server: Api) -> None:
+    workflow_id = hooked(server, "github")
+    secret_of(server, workflow_id, "It's a Secret to Everybody")
+    documented = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"  # of GitHub's own example
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(
+            f"POST {HOOKS}/{workflow_id} HTTP/1.1\r\nHost: {host}\r\nx-HUB-signature-256:\t{documented} \t\r\n"
+            "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nHello\r\n8\r\n, World!\r\n0\r\n\r\n".encode()
+        )
+        answer = connection.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 202 "), answer
 
 
 def test_none_is_the_owners_choice(server: Api, anybody: httpx.Client) -> None:

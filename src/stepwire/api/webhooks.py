@@ -49,7 +49,8 @@ class WebhookController(Controller):
         """Start a run with what a sender posts, signed as the workflow's `trigger.webhook` says; or with the owner's token.
 
         The run is stored when this answers. A delivery that comes again (`X-Idempotency-Key`, `webhook-id`,
-        `X-GitHub-Delivery`, the id of a Stripe or Slack event) answers 200 with the first run. With `Prefer: wait`, or where
+        `X-GitHub-Delivery`, the id of a Stripe or Slack event) answers 200 with the first run; 422 where `X-Idempotency-Key` came with
+        another body before. With `Prefer: wait`, or where
         the trigger says so, a `webhook.respond` step says what the sender is answered.
         """
         accepted = await webhooks.receive(workflow_id, await _call(request))
