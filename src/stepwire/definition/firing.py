@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import takewhile
 from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -43,8 +42,7 @@ def fire(
     Where somebody has looked in time, nothing was missed, however long the instant has waited for a run to end.
     """
     is_late = now - looked_for_at > LATE
-    come = _last(cron, tz, due, now, MOST if catch_up == "all" or not is_late else 1)
-    following = next_due(cron, tz, now)
+    come, following = _come(cron, tz, due, now, MOST if catch_up == "all" or not is_late else 1)
     wanted = come
     if is_late:
         wanted = {"none": [each for each in come if now - each < LATE], "last": come[-1:], "all": come}[catch_up]
@@ -74,13 +72,20 @@ def due_at(schedule_id: UUID, instant: datetime, jitter: int, *, cron: str, tz: 
     return instant + timedelta(seconds=int.from_bytes(digest[:8]) % (jitter + 1))
 
 
-def _last(cron: str, tz: ZoneInfo, due: datetime, until: datetime, count: int) -> list[datetime]:
-    """The last ``count`` from ``due`` on and up to ``until``, without going through a downtime of years."""
-    found = [due]
+def _come(
+    cron: str, tz: ZoneInfo, due: datetime, until: datetime, count: int
+) -> tuple[list[datetime], datetime | None]:
+    """The last ``count`` from ``due`` on and up to ``until``, without going through a downtime of years; and the one after."""
+    found, following = [due], None
     for window in WINDOWS:
         start = max(due, until - window)
-        later = [each.at for each in takewhile(lambda each: each.at <= until, dues(cron, tz, start))]
+        later: list[datetime] = []
+        for each in dues(cron, tz, start):
+            if each.at > until:
+                following = each.at
+                break
+            later.append(each.at)
         found = [due, *later]
         if len(later) >= count or start == due:
             break
-    return found[-count:]
+    return found[-count:], following
