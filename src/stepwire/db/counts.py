@@ -9,9 +9,10 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import ColumnElement, func, literal, select, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from stepwire.db.models import Run, RunTally, run_tally_change
-from stepwire.db.paging import Choices, Session, stretches
+from stepwire.db.paging import Choices, stretches
 from stepwire.definition.plan import TriggerType
 from stepwire.engine.model import RunStatus
 
@@ -59,7 +60,7 @@ class Kind(msgspec.Struct, frozen=True):
         return conditions, {Run.status: statuses, Run.trigger_type: triggers}
 
 
-async def count_runs(session: Session, kind: Kind, *, since: datetime | None, until: datetime | None) -> int:
+async def count_runs(session: AsyncSession, kind: Kind, *, since: datetime | None, until: datetime | None) -> int:
     """How many runs of a kind were created from ``since`` on and before ``until``.
 
     Within a time they are counted, or those outside of it where these are few: half of them at most, by and large.
@@ -83,7 +84,7 @@ async def count_runs(session: Session, kind: Kind, *, since: datetime | None, un
     return int(await session.scalar(select(_counted(kind, within))) or 0)
 
 
-async def queue_depth(session: Session, owner: UUID, workflow_id: UUID | None) -> QueueDepth:
+async def queue_depth(session: AsyncSession, owner: UUID, workflow_id: UUID | None) -> QueueDepth:
     """How much an owner has under way, in all or of one workflow."""
     kind = Kind(owner, workflow_id, UNFINISHED)
     numbers = [select(table.status, table.runs).where(*kind.among(table)) for table in (RunTally, run_tally_change.c)]
@@ -97,7 +98,7 @@ async def queue_depth(session: Session, owner: UUID, workflow_id: UUID | None) -
     return QueueDepth(queued, running, paused, oldest)
 
 
-async def _known(session: Session, kind: Kind) -> int:
+async def _known(session: AsyncSession, kind: Kind) -> int:
     taken_in = select(RunTally.runs).where(*kind.among(RunTally))
     changes = select(run_tally_change.c.runs).where(*kind.among(run_tally_change.c))
     both = union_all(taken_in, changes).subquery()

@@ -12,19 +12,18 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, Text, cast, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.base import ExecutableOption
 
 from stepwire.db.models import Run, Schedule, Workflow
 
 Row = TypeVar("Row", Run, Schedule, Workflow)
-Session = AsyncSession | async_scoped_session[AsyncSession]
 Choices = Mapping[InstrumentedAttribute[str], Sequence[str]]  # columns of an index, and what each may be
 
 
 async def select_part(
-    session: Session,
+    session: AsyncSession,
     model: type[Row],
     wanted: Sequence[ColumnElement[bool]],
     *,

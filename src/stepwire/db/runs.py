@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy import select
 from sqlalchemy.orm import defer
 
@@ -15,6 +14,7 @@ from stepwire.db.counts import Kind, count_runs
 from stepwire.db.models import Run, RunEvent, StepRun
 from stepwire.db.paging import select_part
 from stepwire.db.pool import Pool, for_a_client
+from stepwire.db.repository import Repository
 from stepwire.engine.model import FINISHED, RunStatus, StepStatus
 
 _SNAPSHOT = """
@@ -69,10 +69,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     maps: dict[str, MapSummary]
 
 
-class RunRepository(SQLAlchemyAsyncRepository[Run]):
+class RunRepository(Repository[Run]):
     """Runs of an owner."""
-
-    model_type = Run
 
     async def of_owner(self, owner: UUID, run_id: UUID) -> Run | None:
         return await self.session.scalar(select(Run).where(Run.id == run_id, Run.owner_id == owner))

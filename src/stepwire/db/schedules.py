@@ -4,17 +4,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy import func, select, update
 
 from stepwire.db.models import Schedule, Workflow
 from stepwire.db.paging import select_part
+from stepwire.db.repository import Repository
 
 
-class ScheduleRepository(SQLAlchemyAsyncRepository[Schedule]):
+class ScheduleRepository(Repository[Schedule]):
     """Schedules of an owner."""
-
-    model_type = Schedule
 
     async def of_owner(self, owner: UUID, schedule_id: UUID, *, for_update: bool = False) -> Schedule | None:
         statement = select(Schedule).where(Schedule.id == schedule_id, Schedule.owner_id == owner)

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
-from advanced_alchemy.exceptions import RepositoryError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -32,7 +31,7 @@ class Database:
                 yield session
         except (*AWAY, PoolTimeout) as error:
             raise unavailable(error) from error
-        except (DBAPIError, RepositoryError) as error:
+        except DBAPIError as error:
             if _is_away(error):
                 raise unavailable(error) from error
             raise
@@ -50,7 +49,7 @@ class Database:
 
 
 def _is_away(error: BaseException | None) -> bool:
-    """Whether the driver found nobody there; SQLAlchemy wraps what it says twice, and the repository that again."""
+    """Whether the driver found nobody there; SQLAlchemy wraps what it says twice."""
     while error is not None:
         if is_away(error):
             return True

@@ -3,18 +3,16 @@
 from typing import Any
 from uuid import UUID
 
-from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import defer
 
 from stepwire.db.models import Workflow
 from stepwire.db.paging import select_part
+from stepwire.db.repository import Repository
 
 
-class WorkflowRepository(SQLAlchemyAsyncRepository[Workflow]):
+class WorkflowRepository(Repository[Workflow]):
     """Workflows of an owner."""
-
-    model_type = Workflow
 
     async def of_owner(self, owner: UUID, workflow_id: UUID, *, for_update: bool = False) -> Workflow | None:
         """One of the owner's workflows; locked until the transaction ends, where wanted."""

@@ -75,9 +75,8 @@ class ScheduleService:
         for _ in range(TRIES):
             try:
                 return await self._put(owner, wanted, cron, tz, key, digest)
-            except Exception as error:
-                if not _is_conflict(error):
-                    raise
+            except IntegrityError:  # another request has made it, or used the key, meanwhile
+                continue
         raise Unavailable("The schedule is made and deleted all the time; try again.")
 
     async def _put(
@@ -112,7 +111,7 @@ class ScheduleService:
             if await repository.count_of_workflow(wanted.workflow_id) >= MOST:
                 raise InvalidSchedule(f"The workflow has {MOST} schedules already, which is the most that it may have.")
             schedule = Schedule(id=schedule_id, owner_id=owner, **values)
-            await repository.add(schedule, auto_refresh=True)
+            await repository.add(schedule)
             return Kept(schedule, is_new=True)
 
     async def get(self, owner: UUID, schedule_id: UUID) -> Schedule:
@@ -132,7 +131,7 @@ class ScheduleService:
         async with self._database.session() as session:
             repository = ScheduleRepository(session=session)
             found = _found(await repository.of_owner(owner, schedule_id, for_update=True), schedule_id)
-            await repository.delete(found.id)
+            await repository.delete(found)
 
     async def set_enabled(self, owner: UUID, schedule_id: UUID, enabled: bool) -> Schedule:
         """Pause it, or go on with the next instant: what came meanwhile was not missed.
@@ -190,12 +189,3 @@ def _found(schedule: Schedule | None, schedule_id: UUID) -> Schedule:
     if schedule is None:
         raise ScheduleNotFound(f"There is no schedule {schedule_id}.")
     return schedule
-
-
-def _is_conflict(error: BaseException | None) -> bool:
-    """Whether another request has made it, or used the key, meanwhile; the repository wraps what SQLAlchemy says."""
-    while error is not None:
-        if isinstance(error, IntegrityError):
-            return True
-        error = error.__cause__
-    return False

@@ -126,7 +126,7 @@ class WorkflowService:
             if workflow.status != "draft":
                 advice = "archive it instead" if workflow.status == "published" else "its runs refer to it"
                 raise WorkflowNotDeletable(f"The workflow is {workflow.status}, and only drafts are deleted; {advice}.")
-            await repository.delete(workflow.id)
+            await repository.delete(workflow)
 
     async def publish(self, owner: UUID, workflow_id: UUID, revision: set[int] | None) -> Workflow:
         """Freeze a draft and make it runnable; of a published one, nothing.
@@ -211,10 +211,10 @@ class WorkflowService:
                     workflow = await make(repository)
                     workflow.owner_id, workflow.status, workflow.operation = owner, "draft", operation
                     workflow.idempotency_key, workflow.request_hash = key, digest or None
-                    await repository.add(workflow, auto_refresh=True)
+                    await repository.add(workflow)
                 return Made(workflow, is_new=True)
-            except Exception as error:
-                if key is None or not _is_conflict(error):
+            except IntegrityError:
+                if key is None:
                     raise
         raise Unavailable("The workflow of this idempotency key is made and deleted all the time; try again.")
 
@@ -240,7 +240,3 @@ def _found(workflow: Workflow | None, workflow_id: UUID) -> Workflow:
     if workflow is None:
         raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
     return workflow
-
-
-def _is_conflict(error: Exception) -> bool:
-    return isinstance(error, IntegrityError) or isinstance(error.__cause__, IntegrityError)
