@@ -237,3 +237,12 @@ async def test_json_comes_back_as_it_was_written(pool: Pool, workflow_id: UUID) 
 
     assert stored == text
     assert json.loads(stored) == (await claim(pool))[0].input
+
+
+async def test_a_statement_is_one_round_trip(services: dict[str, str]) -> None:
+    """What a run takes is mostly such trips, so nothing is executed that was not asked for."""
+    look = "SELECT query FROM pg_stat_activity WHERE pid = $1"
+    async with open_pool(services["DATABASE_URL"], size=1) as pool, open_pool(services["DATABASE_URL"]) as other:
+        pid = await pool.fetchval("SELECT pg_backend_pid()")
+
+        assert await other.fetchval(look, pid) == "SELECT pg_backend_pid()"

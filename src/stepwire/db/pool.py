@@ -72,6 +72,12 @@ def unavailable(error: Exception) -> Unavailable:
     return Unavailable("The database cannot be reached just now; try again.")
 
 
+async def _as_it_is(_: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Give a connection back, after open transactions were rolled back. No statement here changes its session, and undoing
+    that all the same, as asyncpg does by itself, is a second round trip before any of them returns.
+    """
+
+
 @asynccontextmanager
 async def open_pool(url: str, *, size: int = 10, timeout: float = 10.0) -> AsyncIterator[Pool]:
     """A pool for as long as the context lasts. It connects when first used, and replaces connections that are lost.
@@ -86,6 +92,7 @@ async def open_pool(url: str, *, size: int = 10, timeout: float = 10.0) -> Async
         server_settings=_POOL_SETTINGS,
         timeout=timeout,
         command_timeout=timeout,
+        reset=_as_it_is,
     )
     await pool
     try:
