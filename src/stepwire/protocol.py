@@ -264,7 +264,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self.pipeline or cycle.response_started:
                 self.transport.close()
                 return
-        self.transport.write(_problem(status, detail, self.url))
+        self.transport.write(problem(status, detail, self.url))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
@@ -284,7 +284,8 @@ def _is_host(value: bytes) -> bool:
     return found is not None and int(found[1] or 0) <= 65_535
 
 
-def _problem(status: int, detail: str, url: bytes) -> bytes:
+def problem(status: int, detail: str, url: bytes) -> bytes:
+    """A whole answer, the last one on its connection."""
     phrase = HTTPStatus(status).phrase
     kind = "malformed-request" if status == HTTPStatus.BAD_REQUEST else phrase.lower().replace(" ", "-")
     path = quote(url.partition(b"?")[0][:SHOWN_PATH])

@@ -2,7 +2,7 @@
 
 uvicorn's protocol has the application wait while a client does not read, for ever; and what it then closes it keeps
 until the client has read the rest, for ever too. Here a client that has taken nothing for a while is told to go with
-4408, for when it comes back, and soon after the connection is reset.
+4408, for when it comes back, and soon after the connection is reset. And a handshake that cannot be read is answered.
 """
 
 import logging
@@ -13,12 +13,18 @@ from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
+from websockets.exceptions import TooManyHeaders
 
 from stepwire.api.live import TOO_SLOW
+from stepwire.protocol import MAX_HEAD_BYTES, problem
 
 log = logging.getLogger(__name__)
 LINGER_SECONDS = 5.0  # to read why, before the connection is reset
 GONE_SECONDS = 60  # without a sign from the other side's kernel
+
+# The library reads the handshake anew, after `protocol.py`, and takes 8 KiB for a header: long tokens are longer.
+http11.MAX_LINE_LENGTH = 2 * MAX_HEAD_BYTES
 
 
 def bounded_socket(stall_seconds: float) -> type[WebSocketsSansIOProtocol]:
@@ -48,6 +54,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._turn_away(self.conn.handshake_exc, data.split(b" ", 2)[1])
 
     def pause_writing(self) -> None:
         """The client does not keep up: nothing of its is read either, since answers to pings would pile up."""
@@ -80,6 +91,14 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             super().send_keepalive_ping()
         else:
             self.schedule_ping()
+
+    def _turn_away(self, error: Exception, url: bytes) -> None:
+        """Answer, and let go: uvicorn does not notice that there was no handshake, and keeps the connection."""
+        if self.transport.is_closing():
+            return
+        status = 431 if isinstance(error, TooManyHeaders) else 400
+        self.transport.write(problem(status, f"This is no WebSocket handshake: {error.__cause__ or error}.", url))
+        self.transport.close()
 
     def _watch(self) -> None:
         self._unsent_bytes = self.transport.get_write_buffer_size()

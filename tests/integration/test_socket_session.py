@@ -112,6 +112,40 @@ async def test_a_place_to_go_on_from_is_one_number_that_the_run_has_reached(serv
     assert closed == code
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("Content-Length: 3\r\n", b"400"),
+        ("Transfer-Encoding: chunked\r\n", b"400"),
+        ("".join(f"X-{number}: 1\r\n" for number in range(200)), b"431"),
+    ],
+)
+async def test_a_handshake_that_is_none_is_answered(server: Api, headers: str, status: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(server.url).port)
+    writer.write(
+        f"GET /ws/runs/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{headers}\r\n".encode()
+    )
+    async with asyncio.timeout(10):
+        said = await reader.read()
+    writer.close()
+
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.split()[1] == status
+    assert json.loads(body)["instance"] == "/ws/runs/x"
+
+
+async def test_a_token_may_be_as_long_as_over_http(server: Api) -> None:
+    run = server.execute(chain(node("a")))
+    token = f"{server.token()}{'x' * 40_000}"
+    encoded = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+    async with watching(
+        server, run["id"], additional_headers={}, subprotocols=["stepwire.v1", f"bearer.{encoded}"]
+    ) as socket:
+        found, code = await frames(socket)
+
+    assert (found[0]["problem"]["type"], code) == ("/problems/invalid-token", 4401)
+
+
 async def test_a_binary_message_is_ignored_unless_it_is_too_large(server: Api) -> None:
     run = server.start(server.publish(WAITING))
     async with watching(server, run["id"]) as socket:
