@@ -41,6 +41,11 @@ _decode = msgspec.json.Decoder(RunChange).decode
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
+def status_after(event: str) -> str:
+    """A run's status after an event about the whole run."""
+    return _STATUSES.get(event, event.removeprefix("run."))
+
+
 class TooSlow(Exception):
     """The watcher is so far behind that it had better begin anew."""
 
@@ -72,9 +77,10 @@ class Wanted(msgspec.Struct, frozen=True):
     statuses: frozenset[RunStatus] = frozenset()
 
     def has(self, change: "Change") -> bool:
-        if self.workflow_id not in (None, change.workflow_id):
-            return False
-        return not self.statuses or change.before is None or bool({change.before, change.after} & self.statuses)
+        return self.workflow_id in (None, change.workflow_id) and self.has_move(change.before, change.after)
+
+    def has_move(self, before: str | None, after: str) -> bool:
+        return not self.statuses or before is None or bool({before, after} & self.statuses)
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -88,13 +94,20 @@ class Change(msgspec.Struct, frozen=True):
     after: str
 
 
+class Behind(msgspec.Struct):
+    """What a watcher has to read about a run, and the run's status before that."""
+
+    span: Span
+    before: str | None
+
+
 class Watcher:
     """What one socket has yet to be told; past its buffer, only of which runs and from where on."""
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
         self.queue: deque[Change] = deque()
-        self.behind: dict[UUID, Span] = {}
+        self.behind: dict[UUID, Behind] = {}
         self.news = asyncio.Event()
         self._queued_bytes = 0
 
@@ -103,8 +116,8 @@ class Watcher:
             return
         if self.behind or self._queued_bytes > QUEUED_BYTES:
             first = self.behind.get(change.run_id)
-            after = first.after if first is not None else change.seq - 1
-            self.behind[change.run_id] = Span(change.run_id, after, change.seq, _EPOCH)
+            after, before = (change.seq - 1, change.before) if first is None else (first.span.after, first.before)
+            self.behind[change.run_id] = Behind(Span(change.run_id, after, change.seq, _EPOCH), before)
         else:
             self.queue.append(change)
             self._queued_bytes += len(change.text)
@@ -117,14 +130,14 @@ class Watcher:
         self._queued_bytes -= len(change.text)
         return change
 
-    def take_spans(self) -> list[Span]:
+    def take_behind(self) -> dict[UUID, Behind]:
         """What to read about next. Raises: TooSlow."""
         if len(self.behind) > MAX_BEHIND:
             raise TooSlow
-        spans = [self.behind[run_id] for run_id, _ in zip(self.behind, range(AT_ONCE), strict=False)]
-        for span in spans:
-            del self.behind[span.run_id]
-        return spans
+        taken = {run_id: self.behind[run_id] for run_id, _ in zip(self.behind, range(AT_ONCE), strict=False)}
+        for run_id in taken:
+            del self.behind[run_id]
+        return taken
 
 
 class OwnerFeed:
@@ -222,7 +235,7 @@ class OwnerFeed:
         if seq <= told:
             return
         before = "" if seq == 1 else before  # it was in no status
-        after = _STATUSES.get(event, event.removeprefix("run."))
+        after = status_after(event)
         self._known[run_id] = (seq, after)
         change = Change(run_id, workflow_id, seq, text, before, after)
         for watcher in self.watchers:
@@ -277,10 +290,13 @@ class Overviews(SharedFeeds[OwnerFeed]):
             while (change := watcher.take()) is not None:
                 if change.seq > shown.get(change.run_id, 0):
                     yield Framed(change.seq, change.text)
-            if spans := watcher.take_spans():
+            if behind := watcher.take_behind():
+                spans = [each.span for each in behind.values()]
                 for row in await read_again(partial(run_events, self._pool, spans)):
-                    if row["seq"] > shown.get(row["run_id"], 0):
-                        yield Framed(row["seq"], text_of(row["run_id"], row))
+                    run_id, seq, after = row["run_id"], row["seq"], status_after(row["event"])
+                    before, behind[run_id].before = behind[run_id].before, after
+                    if seq > shown.get(run_id, 0) and watcher.wanted.has_move(before, after):
+                        yield Framed(seq, text_of(run_id, row))
             elif not watcher.queue:
                 await watcher.news.wait()
 
