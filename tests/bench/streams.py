@@ -16,12 +16,13 @@ from typing import Any
 import asyncpg
 import httpx
 from run import Figures, Stack, percentile, pss_mib, reference, serving
+from watchers import FIRST
 from workloads import chain_of
 
 from stepwire.embedded.postgres import EmbeddedPostgres
 
 WATCHERS = Path(__file__).with_name("watchers.py")
-BEFORE_IT_BEGINS = 3.0  # seconds that a run waits for its watchers
+BEFORE_IT_BEGINS, CONNECTED = 3.0, 200  # seconds that a run waits for its watchers, and one more for as many of them
 DELIVERIES = 300_000  # of one measurement, about
 _BEGUN = "SELECT seq, pg_xact_commit_timestamp(xmin) AS at FROM run_event WHERE run_id = $1"
 HALF_PACE = 12_500  # deliveries a second that are aimed at where their age is measured
@@ -103,7 +104,11 @@ def _notes(stack: Stack) -> Path:
 
 async def busy(stack: Stack, runs: Runs, sockets: int, steps: int, pause: float | None) -> dict[str, Any]:
     """All sockets on one run: of inline steps at once, or one after another with a pause."""
-    first = {"id": "wait", "type": "core.delay", "data": {"config": {"duration": BEFORE_IT_BEGINS}}}
+    first = {
+        "id": "wait",
+        "type": "core.delay",
+        "data": {"config": {"duration": BEFORE_IT_BEGINS + sockets / CONNECTED}},
+    }
     kind, config = ("core.transform", {"values": {"n": 1}}) if pause is None else ("core.delay", {"duration": pause})
     [run] = await runs.start(chain_of(kind, steps, first=first, **config))
     watching = _watch(stack, [run], sockets)
@@ -112,6 +117,8 @@ async def busy(stack: Stack, runs: Runs, sockets: int, steps: int, pause: float 
     watching.wait(30)
     if found["holes"] or len(found["lasts"]) != 1:
         raise SystemExit(f"Events were lost: {found['holes']} holes, {found['lasts']} were the last.")
+    if found["deliveries"] != sockets * (found["lasts"][0] - FIRST + 1):
+        raise SystemExit("Some watchers came when the run had begun.")
     return found | await ages(stack, run, found["came"])
 
 
