@@ -192,10 +192,10 @@ class Driver:
     async def _follow(self, facts: Sequence[AnyFact]) -> tuple[bool, list[Prepared]]:
         """Settle facts and journal what follows; whether the run rests now, and the effects to begin."""
         events, effects = await self._settle(facts)
-        rests = self._rests(effects)
         if self.state.is_finished:  # whoever reads that it is over can rely on nothing being begun any more
             self._cut_attempts()
         await self._written()
+        rests = self._rests(effects)
         await self._journal(events, rests)
         return rests, effects
 
