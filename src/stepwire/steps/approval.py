@@ -20,7 +20,14 @@ TIMEOUT_HANDLE = "timeout"
 class ApprovalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: Annotated[str, Meta(title="Message", max_length=65536, description="What the person is asked")] = ""
     schema: (
-        Annotated[dict[str, Any], Meta(title="Form", description="JSON Schema 2020-12 of the data that is given")]
+        Annotated[
+            dict[str, Any],
+            Meta(
+                title="Form",
+                description="JSON Schema 2020-12 of the data that is given",
+                extra_json_schema={"format": "json-schema"},
+            ),
+        ]
         | UnsetType
     ) = UNSET
     timeout: (

@@ -50,7 +50,12 @@ class Map(BuiltIn):
 
 
 class ChildConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    workflow_id: Annotated[str, Meta(title="Workflow", description="The id of a published workflow")]
+    workflow_id: Annotated[
+        str,
+        Meta(
+            title="Workflow", description="The id of a published workflow", extra_json_schema={"format": "workflow-id"}
+        ),
+    ]
     input: Annotated[dict[str, Any], Meta(title="Input", description="The run's input")] = {}
     wait: Annotated[bool, Meta(title="Wait", description="For its end; its output is the step's then")] = True
 

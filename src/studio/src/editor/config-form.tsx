@@ -28,7 +28,7 @@ export function ConfigForm({ nodeId, schema, config, issues, isReadOnly, onChang
   const formSchema = useMemo(() => withoutName(schema), [schema]);
   const uiSchema = useMemo(() => uiSchemaOf(formSchema), [formSchema]);
   const wrong = useMemo(() => placed(issues.flatMap(({ path, message }) =>
-    typeof path === "string" && path.startsWith(`${AT}/`) ? [{ path: pathOf(path.slice(AT.length)), message }] : [])), [issues]);
+    typeof path === "string" && (path === AT || path.startsWith(`${AT}/`)) ? [atItsField(pathOf(path.slice(AT.length)), message)] : [])), [issues]);
   if (Object.keys(formSchema.properties ?? {}).length === 0) return <p className="note">This step needs no configuration.</p>;
   return (
     <FormBoundary onFailed={() => undefined}>
@@ -42,6 +42,12 @@ export function ConfigForm({ nodeId, schema, config, issues, isReadOnly, onChang
       </Form>
     </FormBoundary>
   );
+}
+
+/** What is missing is said where it would be. */
+function atItsField(path: string[], message: string): { path: string[]; message: string } {
+  const missing = /^"(.+)" is a required property/.exec(message)?.[1];
+  return missing === undefined ? { path, message } : { path: [...path, missing], message: "It is required." };
 }
 
 /** The form's title would be the name of a class. */

@@ -3,7 +3,7 @@ import { useMemo, useState } from "react";
 import { useLocation } from "wouter";
 
 import { newKey, useClient } from "../api/client";
-import { definitionOf } from "../graph/definition";
+import { drawn } from "../graph/definition";
 import { Dialog, DialogActions } from "../ui/dialog";
 import { ProblemNote } from "../ui/problem";
 import { Moment } from "../ui/time";
@@ -29,8 +29,7 @@ export function Conflict({ saver, theirs }: { saver: Saver; theirs: NonNullable<
     },
   });
   const takeTheirs = () => {
-    const { nodes, edges } = definitionOf(theirs.workflow.definition);
-    store.getState().change({ nodes, edges, settings: settingsOf(theirs.workflow) }); // mine is one undo away
+    store.getState().change({ ...drawn(theirs.workflow.definition), settings: settingsOf(theirs.workflow) }); // mine is one undo away
     saver.tookTheirs();
   };
   return (

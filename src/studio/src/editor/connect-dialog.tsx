@@ -1,7 +1,7 @@
 import { useState } from "react";
 
 import type { Catalog } from "../graph/catalog";
-import { DEFAULT_HANDLE, type FlowNode, outputsOf, stepTypeOf } from "../graph/definition";
+import { DEFAULT_HANDLE, type FlowNode, outputsOf, stepTypeOf, textOf } from "../graph/definition";
 import { Dialog, DialogActions } from "../ui/dialog";
 import { useDocument, useEditing } from "./context";
 import { canConnect, edgeOf } from "./edit";
@@ -16,7 +16,7 @@ export function ConnectDialog({ node, catalog, onClose }: { node: FlowNode; cata
   const [chosen, setChosen] = useState<string>();
   const target = targets.find(({ id }) => id === chosen) ?? targets[0];
   return (
-    <Dialog title={`Connect ${node.data.label ?? node.id}`} onClose={onClose}>
+    <Dialog title={`Connect ${textOf(node.data.label) ?? node.id}`} onClose={onClose}>
       <form onSubmit={(event) => {
         event.preventDefault();
         const { edges, change } = store.getState();
@@ -28,7 +28,7 @@ export function ConnectDialog({ node, catalog, onClose }: { node: FlowNode; cata
         </label>
         <label className="field">To
           <select value={target?.id ?? ""} onChange={({ currentTarget }) => setChosen(currentTarget.value)}>
-            {targets.map(({ id, data }) => <option key={id} value={id}>{data.label ?? id} ({id})</option>)}
+            {targets.map(({ id, data }) => <option key={id} value={id}>{textOf(data.label) ?? id} ({id})</option>)}
           </select>
         </label>
         {targets.length === 0 && <p className="note">There is no step that it could lead to.</p>}

@@ -17,7 +17,7 @@ function node(id: string, more: Partial<FlowNode> = {}): FlowNode {
 
 describe("a step that is added", () => {
   it("comes behind the selected one, connected, with an id of its own", () => {
-    const drawn = addStep({ nodes: [node("transform", { selected: true })], edges: [] }, TRANSFORM);
+    const drawn = addStep({ nodes: [node("transform", { selected: true })], edges: [] }, TRANSFORM, CATALOG);
 
     expect(drawn.nodes?.map(({ id, selected }) => [id, selected])).toEqual([["transform", false], ["transform_2", true]]);
     expect(drawn.edges).toMatchObject([{ source: "transform", target: "transform_2" }]);
@@ -25,20 +25,28 @@ describe("a step that is added", () => {
   });
 
   it("comes into a container that is selected, which grows with it", () => {
-    const first = addStep({ nodes: [], edges: [] }, MAP);
-    const second = addStep({ nodes: first.nodes ?? [], edges: [] }, TRANSFORM);
+    const first = addStep({ nodes: [], edges: [] }, MAP, CATALOG);
+    const second = addStep({ nodes: first.nodes ?? [], edges: [] }, TRANSFORM, CATALOG);
     const inside = second.nodes?.find(({ parentId }) => parentId === "map");
 
     expect(inside?.type).toBe("core.transform");
     expect(second.edges).toEqual([]);
-    const again = addStep({ nodes: (second.nodes ?? []).map((each) => ({ ...each, selected: each.id === "map" })), edges: [] }, TRANSFORM);
+    const again = addStep({ nodes: (second.nodes ?? []).map((each) => ({ ...each, selected: each.id === "map" })), edges: [] }, TRANSFORM, CATALOG);
     expect(again.nodes?.find(({ id }) => id === "map")?.width).toBeGreaterThan(320);
+  });
+
+  it("follows a condition at the way that leads nowhere yet", () => {
+    const condition = [node("if", { type: "core.condition", selected: true })];
+    const first = addStep({ nodes: condition, edges: [] }, TRANSFORM, CATALOG).edges ?? [];
+    const second = addStep({ nodes: condition, edges: first }, TRANSFORM, CATALOG).edges ?? [];
+
+    expect([...first, ...second.slice(1)].map(({ sourceHandle }) => sourceHandle)).toEqual(["true", "false"]);
   });
 
   it("does not lie on another one", () => {
     let drawn: { nodes: FlowNode[]; edges: ReturnType<typeof edgeOf>[] } = { nodes: [node("a", { selected: true })], edges: [] };
     for (let number = 0; number < 5; number += 1) {
-      const change = addStep(drawn, TRANSFORM);
+      const change = addStep(drawn, TRANSFORM, CATALOG);
       drawn = { nodes: (change.nodes ?? []).map((each) => ({ ...each, selected: each.id === "a" })), edges: change.edges ?? [] };
     }
     const places = drawn.nodes.map(({ position: { x, y } }) => `${x} ${y}`);

@@ -1,7 +1,8 @@
 import type { Edge, XYPosition } from "@xyflow/react";
 
 import type { StepType } from "../api/client";
-import { DEFAULT_HANDLE, type FlowNode, inputsOf, ordered, outputsOf, type StepData, stepTypeOf } from "../graph/definition";
+import type { Catalog } from "../graph/catalog";
+import { DEFAULT_HANDLE, ERROR_HANDLE, type FlowNode, inputsOf, ordered, outputsOf, type StepData, stepTypeOf } from "../graph/definition";
 import { groupBy } from "../ui/group";
 import type { Content } from "./store";
 
@@ -11,7 +12,7 @@ type Drawing = Pick<Content, "nodes" | "edges">;
 
 export const CONTAINER = "core.map";
 const GAP = 70, WIDTH = 200, HEIGHT = 70;
-const INSIDE = { x: 24, y: 64 };
+const INSIDE = { x: 24, y: 64 }, OUTPUTS = 72;
 
 /** An id that nothing has yet: `http-request`, `http-request-2`. */
 export function freeId(wanted: string, taken: ReadonlySet<string>): string {
@@ -29,7 +30,7 @@ function stepId(type: StepType, nodes: readonly FlowNode[]): string {
 }
 
 /** Add a step: where it was dropped, or behind the selected one and connected to it, or inside of a selected container. */
-export function addStep({ nodes, edges }: Drawing, type: StepType, at?: XYPosition): Change {
+export function addStep({ nodes, edges }: Drawing, type: StepType, catalog: Catalog, at?: XYPosition): Change {
   const chosen = nodes.filter(({ selected }) => selected);
   const source = at === undefined && chosen.length === 1 ? chosen[0] : undefined;
   const data: StepData = { label: type.title, config: {} };
@@ -48,12 +49,20 @@ export function addStep({ nodes, edges }: Drawing, type: StepType, at?: XYPositi
   if (source.parentId !== undefined) node.parentId = source.parentId;
   node.position = { x: source.position.x + widthOf(source) + GAP, y: source.position.y };
   while (nodes.some((each) => each.parentId === node.parentId && overlaps(each, node.position))) node.position.y += HEIGHT + 30;
-  const isFed = inputsOf(type).length > 0;
+  const handle = wayOut(source, edges, catalog);
+  const isFed = inputsOf(type).length > 0 && handle !== undefined;
   const placed = [...others, withSize(node)];
   return {
     nodes: node.parentId === undefined ? placed : fitted(placed, node.parentId),
-    edges: isFed ? [...edges, edgeOf(source.id, undefined, node.id, edges)] : edges,
+    edges: isFed ? [...edges, edgeOf(source.id, handle, node.id, edges)] : edges,
   };
+}
+
+/** Where a step goes on: at its default handle; of several ways, at the first that leads nowhere yet. */
+function wayOut(source: FlowNode, edges: readonly Edge[], catalog: Catalog): string | undefined {
+  const ways = outputsOf(catalog.get(stepTypeOf(source)), source.data).filter((each) => each !== ERROR_HANDLE);
+  if (ways[0] === DEFAULT_HANDLE) return DEFAULT_HANDLE;
+  return ways.find((way) => !edges.some((edge) => edge.source === source.id && (edge.sourceHandle ?? DEFAULT_HANDLE) === way)) ?? ways[0];
 }
 
 export function edgeOf(source: string, sourceHandle: string | null | undefined, target: string, edges: readonly Edge[]): Edge {
@@ -153,6 +162,17 @@ export function canConnect(
   return !isThere && !leadsTo(edges, target, source);
 }
 
+/** The ids of the edges that begin at handles that their steps do not have. */
+export function looseEdges({ nodes, edges }: Drawing, catalog: Catalog): string[] {
+  const handled = edges.filter(({ sourceHandle }) => (sourceHandle ?? DEFAULT_HANDLE) !== DEFAULT_HANDLE);
+  if (handled.length === 0) return [];
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  return handled.flatMap(({ id, source, sourceHandle }) => {
+    const node = byId.get(source);
+    return node === undefined || outputsOf(catalog.get(stepTypeOf(node)), node.data).includes(sourceHandle ?? DEFAULT_HANDLE) ? [] : [id];
+  });
+}
+
 /** Whether a path leads from one node to another: a connection back would be a cycle. */
 function leadsTo(edges: readonly Edge[], from: string, to: string): boolean {
   const seen = new Set([from]), next = [from];
@@ -189,7 +209,8 @@ export function moveInto({ nodes }: Drawing, id: string, parentId: string | unde
   if (node === undefined || node.parentId === parentId || (parentId !== undefined && withInner(nodes, [id]).has(parentId))) return {};
   const from = originOf(nodes, node.parentId), to = originOf(nodes, parentId);
   const { parentId: _parent, ...rest } = node;
-  const position = { x: node.position.x + from.x - to.x, y: Math.max(parentId === undefined ? -Infinity : INSIDE.y, node.position.y + from.y - to.y) };
+  const least = parentId === undefined ? { x: -Infinity, y: -Infinity } : INSIDE;
+  const position = { x: Math.max(least.x, node.position.x + from.x - to.x), y: Math.max(least.y, node.position.y + from.y - to.y) };
   const moved: FlowNode = { ...rest, position, ...(parentId === undefined ? {} : { parentId }) };
   const others = nodes.filter((each) => each.id !== id);
   const at = parentId === undefined ? -1 : others.findIndex((each) => each.id === parentId);
@@ -207,7 +228,7 @@ function originOf(nodes: readonly FlowNode[], id: string | undefined): XYPositio
 /** A container as large as what is in it. */
 export function fitted(nodes: FlowNode[], id: string): FlowNode[] {
   const inside = nodes.filter(({ parentId }) => parentId === id);
-  const width = Math.max(280, ...inside.map((each) => each.position.x + widthOf(each) + INSIDE.x));
+  const width = Math.max(280, ...inside.map((each) => each.position.x + widthOf(each) + OUTPUTS));
   const height = Math.max(150, ...inside.map((each) => each.position.y + heightOf(each) + 24));
   return nodes.map((each) => (each.id === id ? { ...each, width: Math.max(width, each.width ?? 0), height: Math.max(height, each.height ?? 0) } : each));
 }

@@ -61,17 +61,18 @@ describe("values", () => {
   });
 });
 
-it("what may be an expression is edited as one; choices and lists are the form library's", () => {
+it("what may be an expression is edited as one; lists of things are the form library's", () => {
   const schema = {
     type: "object", $defs: { Case: { type: "object", properties: { handle: { type: "string" }, when: { type: "boolean" } } } },
     properties: {
-      expression: { type: "boolean" }, method: { enum: ["GET", "POST"] }, headers: { type: "object", additionalProperties: {} }, any: {},
+      expression: { type: "boolean" }, wait: { type: "boolean", default: true }, method: { enum: ["GET", "POST"] }, headers: { type: "object", additionalProperties: {} }, any: {},
+      either: { anyOf: [{ type: "number" }, { type: "string" }] }, form: { type: "object", format: "json-schema" },
       cases: { type: "array", items: { $ref: "#/$defs/Case" } }, items: { type: "array" },
     },
   } as const;
-  expect(uiSchemaOf(structuredClone(schema) as never)).toEqual({
-    "ui:options": { label: false },
-    expression: { "ui:field": "value" }, method: {}, headers: { "ui:field": "map" }, any: { "ui:field": "value" },
-    cases: { items: { handle: { "ui:field": "value" }, when: { "ui:field": "value" } } }, items: { "ui:field": "value" },
-  });
+  const edited = uiSchemaOf(structuredClone(schema) as never) as Record<string, Record<string, unknown>>;
+  const fields = Object.fromEntries(Object.entries(edited).map(([name, part]) => [name, part["ui:field"]]));
+  expect(fields).toMatchObject({ expression: "value", wait: "choice", method: "choice", headers: "map", any: "value", either: "value", form: "schema", items: "value" });
+  expect(edited.either?.["ui:fieldReplacesAnyOrOneOf"]).toBe(true); // else it would be there twice
+  expect(edited.cases).toMatchObject({ items: { handle: { "ui:field": "value" }, when: { "ui:field": "value" } } });
 });

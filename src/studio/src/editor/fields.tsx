@@ -1,9 +1,13 @@
 import { errorId, type FieldProps, type RegistryFieldsType } from "@rjsf/utils";
 import { Plus, X } from "lucide-react";
-import { useState } from "react";
+import { type ReactNode, useMemo, useState } from "react";
 
+import { SchemaEditor } from "../forms/schema-editor";
+import { Prose } from "../ui/prose";
+import { Choice, type Option } from "./choice";
 import { ExpressionInput } from "./expression-input";
 import { meant, shown } from "./value";
+import { WorkflowChoice } from "./workflow-field";
 
 /** A value of any kind, or an expression that gives it. */
 function ValueField({ schema, formData, onChange, fieldPathId, name, required, rawErrors, errorSchema, disabled, readonly }: FieldProps<unknown>) {
@@ -12,9 +16,7 @@ function ValueField({ schema, formData, onChange, fieldPathId, name, required, r
   const [text, setText] = useText(formData);
   const wantsText = schema.type === "string";
   return (
-    <div className="field">
-      <label htmlFor={id} className="control-label">{schema.title ?? name}{required === true && <span className="required">*</span>}</label>
-      {schema.description !== undefined && <p id={`${id}__description`} className="field-description">{schema.description}</p>}
+    <Labelled id={id} errorId={errorId(fieldPathId)} name={schema.title ?? name} description={schema.description} isRequired={required === true} errors={errors}>
       <ExpressionInput
         id={id} value={text} isInvalid={errors.length > 0} isDisabled={disabled === true || readonly === true}
         describedBy={`${id}__description ${errorId(fieldPathId)}`} placeholder={exampleOf(schema)}
@@ -23,8 +25,60 @@ function ValueField({ schema, formData, onChange, fieldPathId, name, required, r
           onChange(meant(next, wantsText), fieldPathId.path);
         }}
       />
-      <Errors id={errorId(fieldPathId)} errors={errors} />
+    </Labelled>
+  );
+}
+
+interface LabelledProps {
+  id: string;
+  errorId: string;
+  name: string;
+  description: string | undefined;
+  isRequired: boolean;
+  errors: readonly string[];
+  children: ReactNode;
+}
+
+function Labelled({ id, errorId: errorsId, name, description, isRequired, errors, children }: LabelledProps) {
+  return (
+    <div className="field">
+      <label htmlFor={id} className="control-label">{name}{isRequired && <span className="required">*</span>}</label>
+      {description !== undefined && <p id={`${id}__description`} className="field-description"><Prose text={description} /></p>}
+      {children}
+      <Errors id={errorsId} errors={errors} />
     </div>
+  );
+}
+
+const YES_NO: readonly Option[] = [{ value: true, says: "yes" }, { value: false, says: "no" }];
+
+/** One of a few values, of which the schema says all, or the server: its published workflows. */
+function chosen(isWorkflow: boolean) {
+  return function ChosenField({ schema, formData, onChange, fieldPathId, name, required, rawErrors, errorSchema, disabled, readonly }: FieldProps<unknown>) {
+    const id = fieldPathId.$id;
+    const errors = rawErrors ?? errorSchema?.__errors ?? [];
+    const options = useMemo(() => (schema.enum === undefined ? YES_NO : schema.enum.map((value): Option => ({ value, says: shown(value) }))), [schema.enum]);
+    const common = {
+      id, value: formData, isInvalid: errors.length > 0, isDisabled: disabled === true || readonly === true, describedBy: `${id}__description ${errorId(fieldPathId)}`,
+      onChange: (value: unknown) => onChange(value, fieldPathId.path),
+    };
+    return (
+      <Labelled id={id} errorId={errorId(fieldPathId)} name={schema.title ?? name} description={schema.description} isRequired={required === true} errors={errors}>
+        {isWorkflow ? <WorkflowChoice {...common} /> : <Choice {...common} options={options} standard={schema.default} />}
+      </Labelled>
+    );
+  };
+}
+
+/** What a form asks for. */
+function SchemaField({ schema, formData, onChange, fieldPathId, name, errorSchema, disabled, readonly }: FieldProps<unknown>) {
+  const label = schema.title ?? name;
+  return (
+    <fieldset className="map-field">
+      <legend className="control-label">{label}</legend>
+      <SchemaEditor label={label} schema={formData} isDisabled={disabled === true || readonly === true} onChange={(next) => onChange(next, fieldPathId.path)} />
+      <Errors id={errorId(fieldPathId)} errors={[...(errorSchema?.__errors ?? []), ...below(errorSchema)]} />
+    </fieldset>
   );
 }
 
@@ -51,7 +105,7 @@ function MapField({ schema, formData, onChange, fieldPathId, name, disabled, rea
   return (
     <fieldset className="map-field" id={id}>
       <legend className="control-label">{label}</legend>
-      {schema.description !== undefined && <p className="field-description">{schema.description}</p>}
+      {schema.description !== undefined && <p className="field-description"><Prose text={schema.description} /></p>}
       {rows.map((row, index) => (
         <div className="map-row" key={row.key}>
           <input
@@ -115,9 +169,11 @@ function below(errors: unknown): string[] {
   });
 }
 
-function exampleOf({ examples }: { examples?: unknown }): string | undefined {
+/** What counts where nothing is given; else an example. */
+function exampleOf({ examples, default: standard }: { examples?: unknown; default?: unknown }): string | undefined {
+  if (typeof standard === "number") return shown(standard);
   const [first] = Array.isArray(examples) ? (examples as unknown[]) : [];
   return first === undefined ? undefined : shown(first);
 }
 
-export const FIELDS: RegistryFieldsType<unknown> = { value: ValueField, map: MapField };
+export const FIELDS: RegistryFieldsType<unknown> = { value: ValueField, map: MapField, choice: chosen(false), workflow: chosen(true), schema: SchemaField };

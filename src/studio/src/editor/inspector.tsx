@@ -4,9 +4,11 @@ import { lazy, Suspense, useId, useMemo, useState } from "react";
 
 import { answer, useClient } from "../api/client";
 import type { Catalog } from "../graph/catalog";
-import { type FlowNode, isDecoration, type StepData, stepTypeOf } from "../graph/definition";
+import { type FlowNode, isDecoration, type StepData, stepTypeOf, textOf } from "../graph/definition";
 import { JsonField, jsonObject, jsonObjectFault } from "../ui/json-field";
+import { isObject } from "../ui/json";
 import { Loading } from "../ui/loading";
+import { Prose } from "../ui/prose";
 import type { Scope } from "./completions";
 import { useDocument, useEditing } from "./context";
 import { removeSelected, rename, upstream } from "./edit";
@@ -31,8 +33,8 @@ export function Inspector({ node, catalog }: { node: FlowNode; catalog: Catalog 
   return (
     <section className="inspector" aria-label="Selected step">
       <h2>{type?.title ?? stepTypeOf(node)}</h2>
-      {type !== undefined && <p className="note">{type.description}</p>}
-      {own.length > 0 && <ul className="problem" aria-label="What is wrong">{own.map(({ message, path }, index) => <li key={index}>{message} {path !== null && <code>{path}</code>}</li>)}</ul>}
+      {type !== undefined && <p className="note"><Prose text={type.description} /></p>}
+      {own.length > 0 && <ul className="problem" aria-label="What is wrong">{own.map(({ message, path }, index) => <li key={index}><Prose text={message} /> {placeIn(path) !== "" && <code>{placeIn(path)}</code>}</li>)}</ul>}
       <div className="form-kinds row" role="group" aria-label="Edit as">
         <button type="button" aria-pressed={!isRaw} onClick={() => setIsRaw(false)}>Form</button>
         <button type="button" aria-pressed={isRaw} onClick={() => setIsRaw(true)}>JSON</button>
@@ -44,7 +46,7 @@ export function Inspector({ node, catalog }: { node: FlowNode; catalog: Catalog 
             <>
               <Suspense fallback={<Loading />}>
                 <ConfigForm
-                  nodeId={node.id} schema={type.config_schema} config={node.data.config ?? {}} issues={own} isReadOnly={isReadOnly}
+                  nodeId={node.id} schema={type.config_schema} config={isObject(node.data.config) ? node.data.config : {}} issues={own} isReadOnly={isReadOnly}
                   onChange={(config) => {
                     if (config !== node.data.config) change({ ...node.data, config });
                   }}
@@ -62,6 +64,11 @@ export function Inspector({ node, catalog }: { node: FlowNode; catalog: Catalog 
   );
 }
 
+/** Where in the form it is: `values.total`. */
+function placeIn(path: string | null): string {
+  return (path ?? "").replace(/^\/data(\/config)?\/?/, "").replaceAll("/", ".");
+}
+
 function Names({ node, onChange }: { node: FlowNode; onChange: (data: StepData) => void }) {
   const { store, isReadOnly } = useEditing();
   const [id, setId] = useState(node.id);
@@ -77,8 +84,8 @@ function Names({ node, onChange }: { node: FlowNode; onChange: (data: StepData) 
   return (
     <>
       <label className="field">{isNote ? "Text" : "Label"}
-        {isNote ? <textarea rows={4} disabled={isReadOnly} value={node.data[text] ?? ""} onChange={({ currentTarget }) => onChange({ ...node.data, [text]: currentTarget.value })} />
-          : <input disabled={isReadOnly} value={node.data.label ?? ""} onChange={({ currentTarget }) => onChange({ ...node.data, label: currentTarget.value })} />}
+        {isNote ? <textarea rows={4} disabled={isReadOnly} value={textOf(node.data[text]) ?? ""} onChange={({ currentTarget }) => onChange({ ...node.data, [text]: currentTarget.value })} />
+          : <input disabled={isReadOnly} value={textOf(node.data.label) ?? ""} onChange={({ currentTarget }) => onChange({ ...node.data, label: currentTarget.value })} />}
       </label>
       {!isNote && (
         <label className="field">Id, by which expressions name it

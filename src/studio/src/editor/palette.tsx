@@ -1,4 +1,3 @@
-import { useReactFlow } from "@xyflow/react";
 import { useMemo, useState } from "react";
 
 import type { StepType } from "../api/client";
@@ -13,14 +12,11 @@ export const DRAGGED = "application/x-stepwire-step";
 /** The step types that there are. Enter or a click adds one behind the selected step; dragging puts it anywhere. */
 export function Palette({ catalog }: { catalog: Catalog }) {
   const { store } = useEditing();
-  const flow = useReactFlow();
   const [wanted, setWanted] = useState("");
   const groups = useMemo(() => grouped(catalog, wanted), [catalog, wanted]);
 
   const add = (type: StepType) => {
-    store.getState().change(addStep(store.getState(), type));
-    const added = store.getState().nodes.find(({ selected }) => selected);
-    if (added !== undefined) void flow.fitView({ nodes: [{ id: added.id }], maxZoom: flow.getZoom(), minZoom: Math.min(flow.getZoom(), 0.6), duration: 200 });
+    store.getState().change(addStep(store.getState(), type, catalog));
   };
   const addFirst = () => {
     const [first] = groups[0]?.[1] ?? [];

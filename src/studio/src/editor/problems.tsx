@@ -1,3 +1,4 @@
+import { Prose } from "../ui/prose";
 import { useEditing } from "./context";
 import type { Validation } from "./use-validation";
 
@@ -12,7 +13,7 @@ export function Problems({ validation: { issues, isCurrent } }: { validation: Va
       <ul>
         {issues.map(({ message, node_id, edge_id, path, column }, index) => (
           <li key={index}>
-            {node_id === null ? <span>{message}</span> : <button type="button" className="quiet" onClick={() => focus(node_id)}>{message}</button>}{" "}
+            {node_id === null ? <span><Prose text={message} /></span> : <button type="button" className="quiet" onClick={() => focus(node_id)}><Prose text={message} /></button>}{" "}
             <span className="note">{[node_id ?? edge_id, path, column === null ? null : `column ${column}`].filter((each) => each !== null).join(" · ")}</span>
           </li>
         ))}

@@ -1,8 +1,5 @@
-import { useState } from "react";
-
+import { SchemaEditor } from "../forms/schema-editor";
 import { Dialog, DialogActions } from "../ui/dialog";
-import { readJson } from "../ui/json";
-import { JsonField, jsonObject, jsonObjectFault } from "../ui/json-field";
 import { useDocument, useEditing } from "./context";
 import type { Settings } from "./store";
 
@@ -10,7 +7,6 @@ import type { Settings } from "./store";
 export function SettingsDialog({ onClose }: { onClose: () => void }) {
   const { store, isReadOnly } = useEditing();
   const settings = useDocument((state) => state.settings);
-  const [schema, setSchema] = useState(() => (settings.input_schema === null ? "" : JSON.stringify(settings.input_schema, null, 2)));
   const set = (changed: Partial<Settings>) => store.getState().change({ settings: { ...store.getState().settings, ...changed } }, Object.keys(changed).join());
   return (
     <Dialog title="Workflow settings" onClose={onClose}>
@@ -28,28 +24,15 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
             onChange={({ currentTarget: { value } }) => set({ concurrency_limit: value === "" ? null : Math.max(1, Math.min(1000, Math.round(Number(value)))) })}
           />
         </label>
-        {schema === "" ? <button type="button" onClick={() => setSchema(EXAMPLE)}>Say what input it takes</button> : (
-          <>
-            <JsonField
-              label="Input schema (JSON Schema)" rows={10} value={schema}
-              onChange={(text) => {
-                setSchema(text);
-                if (text === "" || jsonObjectFault(text) === undefined) set({ input_schema: text === "" ? null : jsonObject(text) });
-              }}
-            />
-            <button type="button" onClick={() => {
-              setSchema("");
-              set({ input_schema: null });
-            }}>Take any input</button>
-          </>
-        )}
       </fieldset>
+      <section aria-labelledby="input-of-runs">
+        <h3 id="input-of-runs">Input of its runs</h3>
+        <p className="note">Runs are asked for these fields, and are refused with anything else. Without any, they take every input.</p>
+        <SchemaEditor label="Input" schema={settings.input_schema ?? undefined} isDisabled={isReadOnly} onChange={(schema) => set({ input_schema: schema ?? null })} />
+      </section>
       <DialogActions>
-        {readJson(schema).ok && settings.input_schema === null && schema === EXAMPLE && !isReadOnly && <button type="button" onClick={() => set({ input_schema: jsonObject(schema) })}>Use this schema</button>}
         <button type="button" className="primary" onClick={onClose}>Done</button>
       </DialogActions>
     </Dialog>
   );
 }
-
-const EXAMPLE = JSON.stringify({ type: "object", properties: { name: { type: "string", title: "Name" } }, required: ["name"] }, null, 2);

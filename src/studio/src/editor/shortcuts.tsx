@@ -1,4 +1,7 @@
+import { useState } from "react";
+
 import { Dialog, DialogActions } from "../ui/dialog";
+import { areOn, turn } from "./single-keys";
 
 const KEYS: [string, string][] = [
   ["/", "Search the steps; Enter adds the first one found, behind the selected step"],
@@ -19,9 +22,15 @@ const KEYS: [string, string][] = [
 ];
 
 export function Shortcuts({ onClose }: { onClose: () => void }) {
+  const [isOn, setIsOn] = useState(areOn);
+  const change = (wanted: boolean) => {
+    turn(wanted);
+    setIsOn(wanted);
+  };
   return (
     <Dialog title="Keyboard" onClose={onClose}>
       <table><tbody>{KEYS.map(([keys, what]) => <tr key={keys}><th scope="row"><kbd>{keys}</kbd></th><td>{what}</td></tr>)}</tbody></table>
+      <label className="row"><input type="checkbox" checked={isOn} onChange={({ currentTarget }) => change(currentTarget.checked)} /> / , C and ? work without Ctrl</label>
       <DialogActions><button type="button" className="primary" onClick={onClose}>Close</button></DialogActions>
     </Dialog>
   );

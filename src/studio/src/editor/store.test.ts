@@ -15,6 +15,27 @@ describe("a document", () => {
     expect(savedOf(documentOf(WORKFLOW).getState()).definition).toEqual(WORKFLOW.definition);
   });
 
+  it("is saved as it was read, though much of it had to be mended to be drawn", () => {
+    const place = { x: 1, y: 2 };
+    const theirs = {
+      nodes: [
+        { id: "inner", parentId: "box", position: place, data: null }, { id: "box", type: "group", position: place, parentId: null, style: "wide" },
+        { id: "one", parentId: "other", position: place, data: { label: { jsx: [] } } }, { id: "other", parentId: "one", position: place },
+        { id: "twice", position: place, data: {} }, { id: "twice", position: { x: 9, y: 9 }, data: {} },
+      ],
+      edges: [{ id: "e", source: "one", target: "two", label: { jsx: 1 } }, { id: "e", source: "twice", target: "one" }],
+    };
+    const store = documentOf({ ...WORKFLOW, definition: theirs });
+    const { nodes, edges } = store.getState();
+
+    expect(savedOf(store.getState()).definition).toEqual(theirs);
+    expect(new Set([...nodes, ...edges].map(({ id }) => id)).size).toBe(8);
+    store.getState().change({ nodes: nodes.map((node) => (node.id === "one" ? { ...node, position: { x: 5, y: 5 } } : node)) });
+    expect(savedOf(store.getState()).definition.nodes).toEqual(theirs.nodes.with(2, { ...theirs.nodes[2], position: { x: 5, y: 5 } } as never));
+    store.getState().undo();
+    expect(savedOf(store.getState()).definition).toEqual(theirs);
+  });
+
   it("is not changed by what is only looked at", () => {
     const store = documentOf(WORKFLOW);
     store.getState().look({ nodes: store.getState().nodes.map((node) => ({ ...node, selected: true })) });

@@ -1,22 +1,17 @@
-import type { Edge } from "@xyflow/react";
 import { temporal, type TemporalState } from "zundo";
 import { createStore, type StoreApi } from "zustand";
 
 import type { Workflow } from "../api/client";
-import { definitionOf, type FlowNode } from "../graph/definition";
+import { drawn, type Drawn, restored } from "../graph/definition";
 
 export type Settings = Pick<Workflow, "name" | "description" | "input_schema" | "priority" | "concurrency_limit">;
 
 /** What is edited, undone and saved. */
-export interface Content {
-  nodes: FlowNode[];
-  edges: Edge[];
+export interface Content extends Drawn {
   settings: Settings;
 }
 
 export interface DocumentState extends Content {
-  /** What a definition holds beside nodes and edges; kept as it is. */
-  rest: Record<string, unknown>;
   /** Counts the changes of the content. */
   revision: number;
   /** Changes of one `kind` that follow each other closely, as those of a drag or of a word that is typed, are undone at once. */
@@ -33,12 +28,11 @@ const STEPS_BACK = 200;
 const BURST_MS = 400;
 
 export function documentOf(workflow: Workflow): DocumentStore {
-  const { nodes, edges, ...rest } = definitionOf(workflow.definition);
   const bursts = new Bursts();
   const store = createStore<DocumentState>()(
     temporal<DocumentState, [], [], Content>(
       (set, get) => ({
-        nodes, edges, rest, settings: settingsOf(workflow), revision: 0,
+        ...drawn(workflow.definition), settings: settingsOf(workflow), revision: 0,
         change: (content, kind) => {
           bursts.next = kind;
           set({ ...content, revision: get().revision + 1 });
@@ -60,7 +54,7 @@ export function documentOf(workflow: Workflow): DocumentStore {
       }),
       {
         limit: STEPS_BACK,
-        partialize: ({ nodes, edges, settings }) => ({ nodes, edges, settings }),
+        partialize: ({ nodes, edges, rest, mends, settings }) => ({ nodes, edges, rest, mends, settings }),
         equality: (one, other) => one.nodes === other.nodes && one.edges === other.edges && one.settings === other.settings,
         handleSet: (handle) => bursts.guard(handle),
       },
@@ -74,8 +68,8 @@ export function settingsOf({ name, description, input_schema, priority, concurre
 }
 
 /** What is saved. React Flow's marks of what is selected or dragged just now are nobody's business. */
-export function savedOf({ nodes, edges, rest, settings }: Pick<DocumentState, "nodes" | "edges" | "rest" | "settings">) {
-  return { ...settings, definition: { ...rest, nodes: nodes.map(calm), edges: edges.map(calm) } };
+export function savedOf({ nodes, edges, rest, mends, settings }: Content) {
+  return { ...settings, definition: { ...rest, ...restored(nodes.map(calm), edges.map(calm), mends) } };
 }
 
 function calm<Thing extends { selected?: boolean; dragging?: boolean }>(thing: Thing): Thing {

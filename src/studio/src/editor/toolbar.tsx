@@ -5,8 +5,8 @@ import { useRef, useState } from "react";
 import { Link } from "wouter";
 import { useStore } from "zustand";
 
-import { answer, useClient, type Workflow } from "../api/client";
-import { definitionOf, type FlowNode } from "../graph/definition";
+import { answer, type Schemas, useClient, type Workflow } from "../api/client";
+import { drawn, type FlowNode } from "../graph/definition";
 import { RunButton } from "../run/start";
 import { ProblemNote } from "../ui/problem";
 import { useDuplicate } from "../workflows/actions";
@@ -15,7 +15,7 @@ import { useDocument, useEditing } from "./context";
 import type { Saver, SaveState } from "./saver";
 import { SettingsDialog } from "./settings";
 import { Shortcuts } from "./shortcuts";
-import { savedOf } from "./store";
+import { savedOf, type Settings } from "./store";
 
 const SAYS: Record<SaveState["status"], string> = {
   saved: "Saved", unsaved: "Not saved yet", saving: "Saving …", offline: "Not saved: no connection, trying again", conflict: "Changed elsewhere", refused: "Cannot be saved",
@@ -75,8 +75,8 @@ export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isHe
       return;
     }
     setFault(undefined);
-    const { nodes, edges } = definitionOf(found.workflow.definition);
-    store.getState().change({ nodes, edges });
+    const state = store.getState();
+    state.change({ ...drawn(found.workflow.definition), settings: { ...state.settings, ...settingsIn(found.workflow) } });
     requestAnimationFrame(() => void flow.fitView({ maxZoom: 1, padding: 0.15 }));
   };
 
@@ -111,11 +111,12 @@ export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isHe
         <IconButton name="Export" onClick={save}><Download size={16} aria-hidden="true" /></IconButton>
         <IconButton name="Settings" onClick={() => setIsSetting(true)}><Settings2 size={16} aria-hidden="true" /></IconButton>
         <IconButton name="Keyboard" onClick={() => onHelp(true)}><Keyboard size={16} aria-hidden="true" /></IconButton>
+        {workflow.status !== "draft" && <Link className="button" href={`/runs?workflow_id=${workflow.id}`}>Runs</Link>}
         <Link className="button" href={`/workflows/${workflow.id}/triggers`}><Zap size={14} aria-hidden="true" /> Triggers</Link>
         {workflow.status === "draft" && (
           <button type="button" className="primary" disabled={publish.isPending} onClick={() => publish.mutate()}><Rocket size={14} aria-hidden="true" /> Publish</button>
         )}
-        {workflow.status === "published" && <RunButton workflow={workflow} />}
+        {workflow.status === "published" && <RunButton workflow={workflow} isPrimary />}
       </div>
       {isReadOnly && (
         <div className="banner" role="note">
@@ -131,6 +132,11 @@ export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isHe
       {isHelping && <Shortcuts onClose={() => onHelp(false)} />}
     </>
   );
+}
+
+/** What an exported workflow says beside what is drawn; it keeps the name that it has here. */
+function settingsIn({ description = "", input_schema, priority = "normal", concurrency_limit }: Schemas["WorkflowCreate"]): Partial<Settings> {
+  return input_schema === undefined ? {} : { description, input_schema, priority, concurrency_limit: concurrency_limit ?? null };
 }
 
 function IconButton({ name, isDisabled = false, onClick, children }: { name: string; isDisabled?: boolean; onClick: () => void; children: React.ReactNode }) {

@@ -4,6 +4,7 @@ import { definitionOf } from "../graph/definition";
 import { isObject } from "../ui/json";
 import { insert, removeSelected, selection } from "./edit";
 import type { Saver } from "./saver";
+import { areOn } from "./single-keys";
 import type { Content, DocumentStore } from "./store";
 
 interface Keys {
@@ -20,7 +21,7 @@ export function useKeys({ store, saver, isReadOnly, onHelp, onConnect }: Keys): 
     const press = (event: KeyboardEvent) => {
       if (isBusy(event.target)) return;
       const isCommand = event.ctrlKey || event.metaKey;
-      const action = isCommand ? COMMANDS[event.key.toLowerCase()] : event.altKey ? undefined : PLAIN[event.key];
+      const action = isCommand ? COMMANDS[event.key.toLowerCase()] : event.altKey ? undefined : plain(event.key);
       if (action === undefined || (isReadOnly && !READING.has(action))) return;
       event.preventDefault();
       const state = store.getState();
@@ -65,6 +66,8 @@ export function useKeys({ store, saver, isReadOnly, onHelp, onConnect }: Keys): 
 type Action = "undo" | "redo" | "save" | "all" | "duplicate" | "help" | "search" | "connect" | "delete";
 const COMMANDS: Record<string, Action | undefined> = { z: "undo", y: "redo", s: "save", a: "all", d: "duplicate" };
 const PLAIN: Record<string, Action | undefined> = { "?": "help", "/": "search", c: "connect", Delete: "delete", Backspace: "delete" };
+const CHARACTER = 1;
+const plain = (key: string) => (key.length > CHARACTER || areOn() ? PLAIN[key] : undefined);
 const READING = new Set<Action>(["help", "all"]);
 
 /** Whether keys are somebody else's: a field's, or a dialog's. */

@@ -23,22 +23,117 @@ export const DEFAULT_HANDLE = "default", ERROR_HANDLE = "error";
 
 const COLUMN = 260, ROW = 130;
 
-/**
- * A definition as the API gives it, such that React Flow can draw it. Anybody may have written it: nodes without a place get one, and
- * ids that occur twice are told apart. What can be drawn is as it was.
- */
+/** Anything with an id, before and after it was mended: by key, what is drawn instead of what was there. */
+type Mend = Record<string, { drawn: unknown; was: unknown }>;
+
+/** What was changed of a definition so that it can be drawn: what of that nobody has touched since is saved as it was. */
+export interface Mends {
+  nodes: ReadonlyMap<string, Mend>;
+  edges: ReadonlyMap<string, Mend>;
+  /** Where each node stood, if they are in another order now. */
+  order: ReadonlyMap<string, number> | undefined;
+}
+
+export interface Drawn {
+  nodes: FlowNode[];
+  edges: Edge[];
+  /** What a definition holds beside nodes and edges. */
+  rest: Record<string, unknown>;
+  mends: Mends;
+}
+
+/** A definition such that React Flow can draw it. */
 export function definitionOf(raw: unknown): Definition {
+  const { nodes, edges, rest } = drawn(raw);
+  return { ...rest, nodes, edges };
+}
+
+/**
+ * A definition as the API gives it, such that React Flow can draw it. Anybody may have written it: nodes without a place get one, ids
+ * that occur twice are told apart, what lies in itself lies in nothing. What can be drawn is as it was.
+ */
+export function drawn(raw: unknown): Drawn {
   const { nodes: rawNodes, edges: rawEdges, ...rest } = isObject(raw) ? raw : {};
-  const edges = unique(objects(rawEdges).filter(isEdge).map((edge) => (typeof edge.id === "string" ? edge : { ...edge, id: `${edge.source}-${edge.target}` })));
+  const mends = { nodes: new Map<string, Mend>(), edges: new Map<string, Mend>() };
+  const edgeIds = new Set<string>(), nodeIds = new Set<string>();
+  const edges = objects(rawEdges).filter(isEdge).map((edge) =>
+    mended(edge, { id: free(typeof edge.id === "string" ? edge.id : `${edge.source}-${edge.target}`, edgeIds), ...shownOnly(edge) }, mends.edges) as unknown as Edge);
   const named = objects(rawNodes).filter((node): node is Record<string, unknown> & { id: string } => typeof node.id === "string");
-  const ids = new Set(named.map(({ id }) => id));
-  const nodes = named.map((node) => whole(node, ids));
-  return { ...rest, nodes: ordered(placed(nodes, edges)), edges };
+  const parents = parentsOf(named);
+  const whole = named.map((node) => mended(node, {
+    id: free(node.id, nodeIds), data: isObject(node.data) ? node.data : {}, parentId: parents.get(node.id), ...shownOnly(node),
+  }, mends.nodes) as unknown as FlowNode);
+  const nodes = ordered(placed(whole, edges));
+  const isAsItWas = nodes.every(({ id }, index) => id === whole[index]?.id);
+  return { nodes, edges, rest, mends: { ...mends, order: isAsItWas ? undefined : new Map(whole.map(({ id }, index) => [id, index])) } };
+}
+
+/** What was drawn as it is saved. */
+export function restored(nodes: readonly FlowNode[], edges: readonly Edge[], { nodes: ofNodes, edges: ofEdges, order }: Mends): { nodes: FlowNode[]; edges: Edge[] } {
+  const idOf = (id: string) => (ofNodes.get(id)?.id?.was as string | undefined) ?? id;
+  const back = nodes.map((node) => {
+    const was = unmended(node, ofNodes.get(node.id));
+    return was.parentId === undefined || was.parentId !== node.parentId || idOf(node.parentId) === node.parentId ? was : { ...was, parentId: idOf(node.parentId) };
+  });
+  const places = order === undefined ? back : nodes
+    .map(({ id }, index) => ({ node: back[index], at: order.get(id) ?? order.size }))
+    .sort((one, other) => one.at - other.at).flatMap(({ node }) => node ?? []);
+  return {
+    nodes: places,
+    edges: edges.map((edge) => {
+      const [source, target] = [idOf(edge.source), idOf(edge.target)];
+      return unmended(source === edge.source && target === edge.target ? edge : { ...edge, source, target }, ofEdges.get(edge.id));
+    }),
+  };
+}
+
+/** A thing with other values at some keys, and a note of what was there. */
+function mended(raw: Record<string, unknown>, values: Record<string, unknown> & { id: string }, mends: Map<string, Mend>): Record<string, unknown> {
+  const changed = Object.entries(values).filter(([key, value]) => raw[key] !== value);
+  if (changed.length === 0) return raw;
+  mends.set(values.id, Object.fromEntries(changed.map(([key, value]) => [key, { drawn: value, was: raw[key] }])));
+  return Object.fromEntries(Object.entries({ ...raw, ...values }).filter(([, value]) => value !== undefined));
+}
+
+function unmended<Thing extends object>(thing: Thing, mend: Mend | undefined): Thing {
+  if (mend === undefined) return thing;
+  const back = { ...thing } as Record<string, unknown>;
+  for (const [key, { drawn: now, was }] of Object.entries(mend)) if (JSON.stringify(back[key]) === JSON.stringify(now)) back[key] = was;
+  return Object.fromEntries(Object.entries(back).filter(([, value]) => value !== undefined)) as Thing;
+}
+
+/** React refuses to draw what it can make no text or style of. */
+function shownOnly({ label, style }: Record<string, unknown>): Record<string, unknown> {
+  return { ...(isObject(label) ? { label: undefined } : {}), ...(style === undefined || isObject(style) ? {} : { style: undefined }) };
+}
+
+function free(wanted: string, taken: Set<string>): string {
+  let id = wanted;
+  while (taken.has(id)) id += "'";
+  taken.add(id);
+  return id;
+}
+
+/** The container of each node that lies in one; none where that is not there, or lies in the node itself. */
+function parentsOf(nodes: readonly (Record<string, unknown> & { id: string })[]): Map<string, string> {
+  const ids = new Set(nodes.map(({ id }) => id));
+  const parents = new Map(nodes.flatMap(({ id, parentId }) => (typeof parentId === "string" && ids.has(parentId) ? [[id, parentId] as const] : [])));
+  for (const { id } of nodes) {
+    const above = new Set<string>();
+    for (let at = parents.get(id); at !== undefined && !above.has(at); at = parents.get(at)) above.add(at);
+    if (above.has(id)) parents.delete(id);
+  }
+  return parents;
 }
 
 /** An edge as it is drawn: other editors name the handles that edges end at as they like, and none of those matters. */
 export function drawnEdge(edge: Edge): Edge {
   return edge.targetHandle == null || edge.targetHandle === DEFAULT_HANDLE ? edge : { ...edge, targetHandle: null };
+}
+
+/** A text that a node carries, whatever else editors put there. */
+export function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : typeof value === "number" ? String(value) : undefined;
 }
 
 function objects(value: unknown): Record<string, unknown>[] {
@@ -47,23 +142,6 @@ function objects(value: unknown): Record<string, unknown>[] {
 
 function isEdge(edge: Record<string, unknown>): edge is Record<string, unknown> & Edge {
   return typeof edge.source === "string" && typeof edge.target === "string";
-}
-
-function unique(edges: Edge[]): Edge[] {
-  const seen = new Set<string>();
-  return edges.map((edge) => {
-    let { id } = edge;
-    while (seen.has(id)) id += "'";
-    seen.add(id);
-    return id === edge.id ? edge : { ...edge, id };
-  });
-}
-
-/** A node with all that React Flow needs, but for a place. */
-function whole(node: Record<string, unknown> & { id: string }, ids: ReadonlySet<string>): FlowNode {
-  const fixed = { ...node, ...(isObject(node.data) ? {} : { data: {} }) };
-  if ("parentId" in fixed && (typeof fixed.parentId !== "string" || !ids.has(fixed.parentId) || fixed.parentId === node.id)) delete fixed.parentId;
-  return fixed as unknown as FlowNode;
 }
 
 /** Nodes that have no place, or all the same one, stand where they are in the order of the steps. */
@@ -112,7 +190,8 @@ export function ordered(nodes: FlowNode[]): FlowNode[] {
 
 /** A node's step type: `data.step_type`, else its own type. */
 export function stepTypeOf(node: { type?: string | undefined; data: StepData }): string {
-  return node.data.step_type ?? node.type ?? "";
+  const { step_type: named } = node.data;
+  return typeof named === "string" && named !== "" ? named : (node.type ?? "");
 }
 
 /** Groups and notes are layout, never steps. */

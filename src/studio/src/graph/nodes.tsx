@@ -1,9 +1,10 @@
-import { Handle, type NodeProps, type NodeTypes, Position } from "@xyflow/react";
-import { memo, use } from "react";
+import { Handle, type NodeProps, type NodeTypes, Position, useUpdateNodeInternals } from "@xyflow/react";
+import { memo, use, useEffect, useRef } from "react";
 
+import { Prose } from "../ui/prose";
 import { Status } from "../ui/status";
 import { duration } from "../ui/time";
-import { type FlowNode, inputsOf, outputsOf, stepTypeOf } from "./definition";
+import { type FlowNode, inputsOf, outputsOf, stepTypeOf, textOf } from "./definition";
 import { StepIcon } from "./icons";
 import { type Mark, MarksContext, useMark } from "./marks";
 import "./graph.css";
@@ -16,13 +17,14 @@ const StepNode = memo(function StepNode({ id, type, data, selected }: NodeProps<
   const step = catalog.get(name);
   const outputs = outputsOf(step, data);
   const isContainer = name === "core.map";
+  useMeasured(id, isContainer ? `${outputs.join()} ${mark === undefined ? "" : "marked"}` : "");
   return (
     <div className={`step ${mark?.status ?? ""} ${selected ? "selected" : ""} ${isContainer ? "container" : ""} ${mark?.problems ? "faulty" : ""}`}>
       {inputsOf(step).map((handle) => <Handle key={handle} id={handle} type="target" position={Position.Left} />)}
       <div className="step-head">
         <StepIcon name={step?.icon} />
         <div className="grow">
-          <div className="step-label">{data.label ?? step?.title ?? id}</div>
+          <div className="step-label">{textOf(data.label) ?? step?.title ?? id}</div>
           <div className="step-type">{name}</div>
         </div>
       </div>
@@ -42,6 +44,16 @@ const StepNode = memo(function StepNode({ id, type, data, selected }: NodeProps<
   );
 });
 
+/** Have it measured anew where a container's handles are, when these have moved: React Flow looks by itself only when a node's size changes. */
+function useMeasured(id: string, inside: string): void {
+  const measure = useUpdateNodeInternals();
+  const before = useRef(inside);
+  useEffect(() => {
+    if (before.current !== inside) measure(id);
+    before.current = inside;
+  }, [id, inside, measure]);
+}
+
 function Said({ mark }: { mark: Mark }) {
   return (
     <div className="step-mark">
@@ -49,17 +61,17 @@ function Said({ mark }: { mark: Mark }) {
       {mark.progress !== undefined && <span>{mark.progress}</span>}
       {(mark.attempt ?? 1) > 1 && <span>attempt {mark.attempt}</span>}
       {mark.milliseconds !== undefined && <span>{duration(mark.milliseconds)}</span>}
-      {mark.problems?.map((problem) => <p key={problem} className="problem">{problem}</p>)}
+      {mark.problems?.map((problem) => <p key={problem} className="problem"><Prose text={problem} /></p>)}
     </div>
   );
 }
 
 const NoteNode = memo(function NoteNode({ data }: NodeProps<FlowNode>) {
-  return <div className="canvas-note">{data.text ?? data.label}</div>;
+  return <div className="canvas-note">{textOf(data.text) ?? textOf(data.label)}</div>;
 });
 
 const GroupNode = memo(function GroupNode({ data }: NodeProps<FlowNode>) {
-  return <div className="canvas-group">{data.label}</div>;
+  return <div className="canvas-group">{textOf(data.label)}</div>;
 });
 
 const DRAWN: NodeTypes = { note: NoteNode, annotation: NoteNode, group: GroupNode };

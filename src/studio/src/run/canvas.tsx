@@ -6,10 +6,12 @@ import "@xyflow/react/dist/style.css";
 import { Listeners } from "../auth/listeners";
 import { useCatalog } from "../graph/catalog";
 import { drawnEdge, type Definition, type FlowNode } from "../graph/definition";
+import { useIsFar } from "../graph/far";
+import { bringIntoView } from "../graph/focus";
 import { MarksContext } from "../graph/marks";
 import { NODE_TYPES } from "../graph/nodes";
 import { edgesAt, Marking, nodesOf } from "./drawing";
-import { bringIntoView, currentNode } from "./focus";
+import { currentNode } from "./current";
 import { ENDED, type RunState } from "./replay";
 import "./canvas.css";
 
@@ -41,7 +43,8 @@ function Flow({ definition, state, selected, onSelect }: CanvasProps) {
   const flow = useReactFlow<FlowNode>();
   const canvas = useRef<HTMLDivElement>(null);
   const [follows, setFollows] = useState(false);
-  const current = follows ? currentNode(state) : undefined;
+  const isFar = useIsFar();
+  const current = follows && selected === undefined ? currentNode(state) : undefined; // who looks at a step is left there
 
   useEffect(() => {
     marking.at(state);
@@ -68,7 +71,7 @@ function Flow({ definition, state, selected, onSelect }: CanvasProps) {
   return (
     <MarksContext value={marks}>
       <ReactFlow
-        ref={canvas} nodes={nodes} edges={edges} nodeTypes={NODE_TYPES} fitView fitViewOptions={FIT} minZoom={0.05} colorMode="system" onlyRenderVisibleElements
+        ref={canvas} className={isFar ? "is-far" : ""} nodes={nodes} edges={edges} nodeTypes={NODE_TYPES} fitView fitViewOptions={FIT} minZoom={0.05} colorMode="system" onlyRenderVisibleElements
         nodesDraggable={false} nodesConnectable={false} edgesFocusable={false} deleteKeyCode={null} selectionKeyCode={null} multiSelectionKeyCode={null}
         onNodesChange={(changes) => {
           onNodesChange(changes.filter(({ type }) => type !== "select"));
@@ -85,8 +88,8 @@ function Flow({ definition, state, selected, onSelect }: CanvasProps) {
         }}
         aria-label="Workflow"
       >
-        <Background />
-        <Controls showInteractive={false} onFitView={() => setFollows(false)}>
+        {!isFar && <Background />}
+        <Controls showInteractive={false} fitViewOptions={FIT} onFitView={() => setFollows(false)}>
           <ControlButton onClick={() => setFollows(!follows)} aria-pressed={follows} aria-label="Follow the run" title="Follow the run" className={follows ? "is-on" : ""}>
             <LocateFixed aria-hidden="true" />
           </ControlButton>

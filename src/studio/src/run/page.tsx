@@ -3,7 +3,7 @@ import { useCallback, useDeferredValue, useEffect, useMemo, useState } from "rea
 import { Link } from "wouter";
 
 import { answer, type Run, useClient, type Workflow } from "../api/client";
-import { definitionOf, stepTypeOf } from "../graph/definition";
+import { definitionOf, stepTypeOf, textOf } from "../graph/definition";
 import { Loading } from "../ui/loading";
 import { ProblemNote } from "../ui/problem";
 import { Status } from "../ui/status";
@@ -68,7 +68,7 @@ function Watching({ run, workflow, workflowProblem }: WatchingProps) {
   }, [run]);
 
   const definition = useMemo(() => definitionOf(workflow?.definition), [workflow]);
-  const labels = useMemo(() => new Map(definition.nodes.map((node) => [node.id, node.data.label ?? `${node.id} (${stepTypeOf(node)})`])), [definition]);
+  const labels = useMemo(() => new Map(definition.nodes.map((node) => [node.id, textOf(node.data.label) ?? `${node.id} (${stepTypeOf(node)})`])), [definition]);
   const labelOf = useCallback((nodeId: string) => labels.get(nodeId) ?? nodeId, [labels]);
   const node = selected === undefined ? undefined : placeOf(selected, state.maps).nodeId;
 

@@ -67,7 +67,7 @@ export function ScheduleForm({ workflowId, schedule, taken, onClose }: ScheduleF
         )}
         <label>
           Cron <input className="mono" value={wanted.cron} onChange={(event) => change({ cron: event.currentTarget.value })} required maxLength={200} spellCheck={false}
-            list="crons" aria-describedby="cron-says" autoFocus />
+            list="crons" aria-describedby="cron-says" data-first="" />
         </label>
         <datalist id="crons">{EXAMPLES.map(([value, says]) => <option key={value} value={value}>{says}</option>)}</datalist>
         <p id="cron-says" className="note">Minute, hour, day of month, month, day of week: <code>0 9 * * MON-FRI</code>; or <code>@hourly</code>, <code>@daily</code> and so on.</p>

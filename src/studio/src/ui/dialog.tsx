@@ -16,6 +16,7 @@ export function Dialog({ title, onClose, children }: DialogProps) {
     const before = document.activeElement;
     const element = dialog.current;
     element?.showModal();
+    element?.querySelector<HTMLElement>("[data-first]")?.focus(); // else it is what comes first
     return () => {
       element?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();

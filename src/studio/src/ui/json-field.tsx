@@ -7,6 +7,8 @@ interface JsonFieldProps {
   value: string;
   onChange: (value: string) => void;
   rows?: number;
+  /** Nothing at all will do as well. */
+  isOptional?: boolean;
 }
 
 /** What is wrong with a text that has to be a JSON object. */
@@ -23,9 +25,9 @@ export function jsonObject(text: string): Record<string, unknown> {
 }
 
 /** A text area for a JSON object, which says where it is wrong. */
-export function JsonField({ label, value, onChange, rows = 6 }: JsonFieldProps) {
+export function JsonField({ label, value, onChange, rows = 6, isOptional = false }: JsonFieldProps) {
   const id = useId();
-  const fault = jsonObjectFault(value);
+  const fault = isOptional && value.trim() === "" ? undefined : jsonObjectFault(value);
   return (
     <div className="field">
       <label htmlFor={id}>{label}</label>

@@ -3,12 +3,14 @@ import { useState } from "react";
 import { Link } from "wouter";
 
 import type { Workflow } from "../api/client";
+import { RunButton } from "../run/start";
 import { Confirm } from "../ui/confirm";
 import { ProblemNote } from "../ui/problem";
 import { useArchive, useDelete, useDuplicate } from "./actions";
 
 /** What can be done with a workflow without opening it. */
-export function RowActions({ workflow: { id, name, version, status } }: { workflow: Workflow }) {
+export function RowActions({ workflow }: { workflow: Workflow }) {
+  const { id, name, version, status } = workflow;
   const [asking, setAsking] = useState<"archive" | "delete">();
   const done = () => setAsking(undefined);
   const duplicate = useDuplicate(id);
@@ -17,6 +19,7 @@ export function RowActions({ workflow: { id, name, version, status } }: { workfl
   const which = `${name}, version ${version}`;
   return (
     <div className="row-actions">
+      {status === "published" && <RunButton workflow={workflow} />}
       <Link className="button" href={`/runs?workflow_id=${id}`} aria-label={`Runs of ${which}`}>Runs</Link>
       <Link className="button" href={`/workflows/${id}/triggers`} aria-label={`Triggers of ${which}`}>Triggers</Link>
       <button type="button" disabled={duplicate.isPending} onClick={() => duplicate.mutate()} aria-label={`Duplicate ${which}`} title="Duplicate as the next version">

@@ -1,21 +1,8 @@
 import type { ReactFlowInstance } from "@xyflow/react";
 
-import type { FlowNode } from "../graph/definition";
-import type { RunState } from "./replay";
+import type { FlowNode } from "./definition";
 
 const READABLE = 0.65, MOVES_MS = 250, MARGIN = 40;
-
-/** Where a run is: the node whose step began last, of those that go on; else of all. */
-export function currentNode(state: RunState): string | undefined {
-  let best: { nodeId: string; rank: number } | undefined;
-  for (const { nodeId, status, attempts } of state.steps.values()) {
-    const begun = attempts.at(-1)?.startedAt;
-    if (begun === undefined) continue;
-    const rank = begun + (status === "running" || status === "waiting" ? Number.MAX_SAFE_INTEGER / 2 : 0);
-    if (best === undefined || rank >= best.rank) best = { nodeId, rank };
-  }
-  return best?.nodeId;
-}
 
 /** Bring a node to where it can be read and nothing hides it, unless it is there already. */
 export function bringIntoView(flow: ReactFlowInstance<FlowNode>, canvas: HTMLElement, nodeId: string, isAlways = false): void {

@@ -1,0 +1,202 @@
+"""Drawing in the studio: containers, the forms of all steps, and what other editors have saved."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from factories import definition, edge
+from factories import node as drawn
+from stack import Api, until
+from studio import laid_out, open_workflow, opened, own, step
+
+SAVED = re.compile("^Saved$")
+
+
+@pytest.fixture
+def mine(server: Api) -> Iterator[Api]:
+    api = own(server)
+    with closing(api.http):
+        yield api
+
+
+@pytest.fixture
+async def page(chromium: Browser, server: Api) -> AsyncIterator[Page]:
+    async with opened(chromium, server) as page:
+        yield page
+
+
+def stored(api: Api, workflow_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = api.http.get(f"/api/v1/workflows/{workflow_id}").json()["definition"]
+    return found
+
+
+def parents(api: Api, workflow_id: str) -> dict[str, str | None]:
+    return {each["id"]: each.get("parentId") for each in stored(api, workflow_id)["nodes"]}
+
+
+async def drag(page: Page, what: Locator, to: Locator, *, x: float, y: float) -> None:
+    """Take a node by its head to a place in another one."""
+    start, end = await what.bounding_box(), await to.bounding_box()
+    assert start is not None
+    assert end is not None
+    await page.mouse.move(start["x"] + 60, start["y"] + 12)
+    await page.mouse.down()
+    await page.mouse.move(start["x"] + 70, start["y"] + 20)
+    await page.mouse.move(end["x"] + x, end["y"] + y, steps=4)
+    await page.mouse.up()
+
+
+async def test_steps_go_into_a_container_and_out_again_and_away_with_it(page: Page, mine: Api) -> None:
+    each, inner = drawn("each", "core.map", {"items": "{{ input.list }}"}), drawn("inner", "core.log", {"message": "x"})
+    outer = drawn("outer", "core.log", {"message": "x"})
+    each |= {"position": {"x": 0, "y": 0}, "width": 420, "height": 200}
+    inner |= {"position": {"x": 24, "y": 64}, "parentId": "each"}
+    outer |= {"position": {"x": 0, "y": 260}}
+    workflow_id = mine.create({"nodes": [each, inner, outer], "edges": []})["id"]
+    await open_workflow(page, workflow_id)
+    await page.get_by_role("button", name="Fit View").click()
+    await step(page, "inner").locator(".step-outputs").wait_for()
+
+    await drag(page, step(page, "outer"), step(page, "each"), x=230, y=80)
+    until(lambda: parents(mine, workflow_id)["outer"] == "each", "the step being in the container")
+    await drag(page, step(page, "inner"), step(page, "each"), x=60, y=260)
+    until(lambda: parents(mine, workflow_id)["inner"] is None, "the step being out of the container")
+    await page.keyboard.press("Control+z")
+    until(lambda: parents(mine, workflow_id)["inner"] == "each", "one undo of the drag and of what it came to")
+    box = await step(page, "each").bounding_box()
+    canvas = await page.locator(".react-flow__pane").bounding_box()
+    assert box is not None
+    assert canvas is not None
+    place = {"x": box["x"] - canvas["x"] + 40, "y": box["y"] - canvas["y"] + box["height"] - 20}
+    delay = page.get_by_role("button", name="Delay", exact=True)
+    await delay.drag_to(page.locator(".react-flow__pane"), target_position=place, force=True)  # type: ignore[arg-type]
+    until(lambda: parents(mine, workflow_id).get("delay") == "each", "the new step being in the container")
+    await step(page, "each").click(position={"x": 60, "y": 12})
+    await page.keyboard.press("Delete")
+    until(lambda: parents(mine, workflow_id) == {}, "all of it being gone")
+
+
+async def test_steps_are_added_where_they_can_be_read_and_a_condition_goes_on_at_its_ways_out(
+    page: Page, mine: Api
+) -> None:
+    workflow_id = mine.create({"nodes": [], "edges": []})["id"]
+    await open_workflow(page, workflow_id)
+    for name in ("Manual start", "Condition", "Transform", "Log", "Merge", "HTTP request"):
+        await page.get_by_role("button", name=name, exact=True).click()
+    await expect(step(page, "request")).to_be_in_viewport(ratio=1)
+    box, side = await step(page, "request").bounding_box(), await page.get_by_label("Selected step").bounding_box()
+    assert box is not None
+    assert side is not None
+    assert box["width"] > 150, "it is drawn as large as it is"
+    until(lambda: len(stored(mine, workflow_id)["edges"]) == 5, "the connections being saved")
+    await step(page, "condition").focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_role("button", name="Log", exact=True).click()
+    until(lambda: len(stored(mine, workflow_id)["edges"]) == 6, "the second way out")
+
+    ways = [each["sourceHandle"] for each in stored(mine, workflow_id)["edges"] if each["source"] == "condition"]
+    assert ways == ["true", "false"]
+
+
+async def test_forms_say_what_counts_and_make_what_the_server_takes(page: Page, mine: Api) -> None:
+    child = mine.publish(laid_out(definition([drawn("a", "core.log", {"message": "x"})], [])), name="The child")
+    types = ["core.approval", "core.workflow", "core.map", "core.delay", "core.switch", "http.request"]
+    steps = [drawn(each.partition(".")[2], each, {}) for each in types]
+    workflow_id = mine.create(
+        laid_out(definition([drawn("start", "trigger.webhook", {}), *steps], [edge("start", steps[0]["id"])]))
+    )["id"]
+    await open_workflow(page, workflow_id)
+    form = page.get_by_label("Selected step")
+
+    async def chosen(step_id: str) -> None:
+        await page.locator(f'.react-flow__node[data-id="{step_id}"]').focus()
+        await page.keyboard.press("Enter")
+        await expect(form.get_by_label("Id, by which")).to_have_value(step_id)
+
+    def config(step_id: str) -> Any:
+        return next(each for each in stored(mine, workflow_id)["nodes"] if each["id"] == step_id)["data"]["config"]
+
+    await chosen("start")
+    await expect(form.get_by_label("Authentication").locator(":checked")).to_have_text("standard (default)")
+    await chosen("request")
+    await expect(form.get_by_label("Method").locator(":checked")).to_have_text("GET (default)")
+    await expect(form.locator(".field-errors").filter(has_text="It is required.")).to_be_visible()
+    await form.get_by_label("Method").select_option("POST")
+    await form.get_by_label("URL").fill("https://example.com")
+    await form.get_by_label("Follow redirects").select_option("an expression …")
+    await form.get_by_label("Expression", exact=True).fill("{{ input.follow }}")
+    until(
+        lambda: (
+            config("request")
+            == {"method": "POST", "url": "https://example.com", "follow_redirects": "{{ input.follow }}"}
+        ),
+        "the request",
+    )
+    await chosen("workflow")
+    await form.get_by_role("combobox", name="Workflow*").select_option(label="The child, version 1")
+    until(lambda: config("workflow") == {"workflow_id": child}, "the child")
+    await chosen("delay")
+    await expect(form.get_by_label("Duration")).to_have_count(1)
+    await chosen("map")
+    await expect(form.get_by_label("When an item fails").locator(":checked")).to_have_text("fail (default)")
+    await chosen("switch")
+    await form.get_by_role("button", name="Add").click()
+    await form.get_by_label("Handle").fill("large")
+    await form.get_by_label("When", exact=False).first.fill("{{ input.n > 1 }}")
+    until(lambda: config("switch") == {"cases": [{"handle": "large", "when": "{{ input.n > 1 }}"}]}, "the case")
+    await expect(step(page, "switch").locator(".step-outputs")).to_contain_text("large")
+    await chosen("approval")
+    for number, (name, kind) in enumerate((("amount", "number"), ("how", "one of")), start=1):
+        await form.get_by_role("button", name="Add a field").click()
+        await form.get_by_label(f"Form, field {number}: name").fill(name)
+        await form.get_by_label(f"Form, field {number}: kind").select_option(kind)
+    await form.get_by_label("Form, field 2: choices").fill("air, sea")
+    await form.get_by_label("required").first.check()
+    schema = {
+        "type": "object",
+        "properties": {"amount": {"type": "number"}, "how": {"type": "string", "enum": ["air", "sea"]}},
+        "required": ["amount"],
+    }
+    until(lambda: config("approval") == {"schema": schema}, "the form that people are asked to fill in")
+
+
+async def test_what_no_editor_should_save_opens_and_is_saved_as_it_was(page: Page, mine: Api) -> None:
+    place = {"x": 1, "y": 2}
+    odd: dict[str, Any] = {
+        "nodes": [
+            {"id": "first", "type": "core.log", "position": {"x": 500, "y": 0}, "data": {"config": {"message": "x"}}},
+            {"id": "jsx", "type": "input", "position": place, "data": {"label": {"type": "div", "props": {}}}},
+            {"id": "inner", "type": "core.log", "parentId": "box", "extent": "parent", "position": place, "data": None},
+            {"id": "box", "type": "group", "position": place, "parentId": None, "style": {"width": 300}, "data": {}},
+            {"id": "loop", "parentId": "pool", "position": place, "data": {"config": "none"}},
+            {"id": "pool", "parentId": "loop", "position": place, "data": {"step_type": 7}},
+            {"id": "twice", "type": "core.switch", "position": place, "data": {"config": {"cases": [None, 5]}}},
+            {"id": "twice", "type": "note", "position": place, "data": {"text": {"a": 1}}},
+        ],
+        "edges": [
+            {"id": "e", "source": "jsx", "target": "first", "sourceHandle": "out-3", "type": "curly", "label": {"a": 1}},
+            {"id": "e", "source": "first", "target": "gone", "targetHandle": "in-3"},
+            {"id": "self", "source": "twice", "target": "twice", "animated": True},
+        ],
+    }  # fmt: skip
+    workflow_id = mine.create(odd)["id"]
+    await open_workflow(page, workflow_id)
+    nodes = page.locator(".react-flow__node")
+    await expect(nodes).to_have_count(len(odd["nodes"]))
+    await expect(page.locator(".react-flow__edge.faulty")).to_have_count(1)
+    for number in range(await nodes.count()):
+        await nodes.nth(number).focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_label("Selected step")).to_be_visible()
+    await page.get_by_role("textbox", name="Name", exact=True).fill("Renamed")
+    until(lambda: mine.http.get(f"/api/v1/workflows/{workflow_id}").json()["name"] == "Renamed", "the name being saved")
+
+    saved = stored(mine, workflow_id)
+    for each in saved["nodes"]:
+        each.pop("measured", None)
+        each.pop("selected", None)
+    assert saved == odd
