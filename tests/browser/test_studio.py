@@ -53,7 +53,7 @@ def mortal(server: Api, server_environment: dict[str, str], workplace: Path) -> 
 async def test_a_stranger_draws_publishes_runs_and_looks_back(page: Page, mine: Api) -> None:
     name = f"Greeting {uuid4().hex[:6]}"
     await page.get_by_role("button", name="New workflow").click()
-    await page.get_by_label("Name").fill(name)
+    await page.get_by_role("dialog").get_by_label("Name").fill(name)
     await page.get_by_role("button", name="Create").click()
     await page.get_by_role("button", name="Manual start").click()
     await page.get_by_role("button", name="Transform", exact=True).click()
