@@ -195,9 +195,11 @@ def step_id_of(event: AnyEvent) -> str | None:
 
 def data_of(event: AnyEvent) -> dict[str, Any]:
     """What a row or a frame carries in ``data``: all but ``at`` and ``step_id``, which have places of their own."""
-    data = {field: getattr(event, field) for field in _DATA_FIELDS[type(event)]}
-    if isinstance(event, StepStarted) and event.map is not None:
-        data["map"] = event.map
+    data = msgspec.structs.asdict(event)
+    del data["at"]
+    data.pop("step_id", None)
+    if isinstance(event, StepStarted) and event.map is None:
+        del data["map"]
     return data
 
 

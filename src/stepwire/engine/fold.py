@@ -39,7 +39,7 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             step = StepState(
                 status="running", attempt=attempt, position=known.position, earlier_attempts=known.earlier_attempts
             )
-            return _begin_item(_put(state, step_id, step), step_id)
+            return _begin_item(_put(state, step_id, known, step), step_id)
         case StepStarted(step_id=step_id, input=value, map=plan, at=at):
             known = state.step(step_id)
             position = state.started if known.position is None else known.position
@@ -47,26 +47,28 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             step = _replace(
                 known, status="running", input=value, started_at=at, position=position, map=plan, due_at=until
             )
-            started = _replace(_put(state, step_id, step), started=max(state.started, position + 1))
+            started = _put(state, step_id, known, step, started=max(state.started, position + 1))
             return started if plan is None else _replace(started, maps=started.maps.insert(step_id, MapProgress()))
         case StepRetrying(step_id=step_id, error=error, next_attempt_at=due_at):
             return _change(state, step_id, status="waiting", waits_for="time", error=error, due_at=due_at)
         case StepWaiting(step_id=step_id, until=until, waits_for=waits_for, output=output):
             return _change(state, step_id, status="waiting", waits_for=waits_for, due_at=until, output=output)
         case StepCompleted(step_id=step_id, output=output, handles=handles, at=at):
-            settled = _settle(
-                state, step_id, status="completed", output=output, error=None, handles=handles, completed_at=at
+            step = _settled(
+                state.step(step_id), status="completed", output=output, error=None, handles=handles, completed_at=at
             )
-            return _replace(settled, context_bytes=state.context_bytes + _bytes_of(output))
+            return _settle(state, step_id, step, context_bytes=state.context_bytes + _bytes_of(output))
         case StepFailed(step_id=step_id, attempt=attempt, error=error, handles=handles, at=at):
-            return _settle(
-                state, step_id, status="failed", output=None, error=error, handles=handles, completed_at=at,
+            step = _settled(
+                state.step(step_id), status="failed", output=None, error=error, handles=handles, completed_at=at,
                 attempt=attempt,
             )  # fmt: skip
+            return _settle(state, step_id, step)
         case StepSkipped(step_id=step_id, at=at):
-            return _settle(state, step_id, status="skipped", completed_at=at)
+            return _settle(state, step_id, _settled(state.step(step_id), status="skipped", completed_at=at))
         case StepCancelled(step_id=step_id, at=at):
-            return _settle(state, step_id, status="cancelled", output=None, completed_at=at)
+            step = _settled(state.step(step_id), status="cancelled", output=None, completed_at=at)
+            return _settle(state, step_id, step)
         case RunQueued():
             return state
         case RunStarted(at=at):
@@ -151,31 +153,26 @@ def _bytes_of(output: Any) -> int:
     return 0 if output is None else len(msgspec.json.encode(output))
 
 
-def _put(state: RunState, path: str, step: StepState) -> RunState:
-    known = state.step(path)
-    due = state.due
+def _put(state: RunState, path: str, known: StepState, step: StepState, **changes: Any) -> RunState:
+    """The state with a step that was ``known``, with what is counted of it, and with other ``changes``."""
     if step.due_at is not None:
-        due = due.insert(path, step.due_at)
+        changes["due"] = state.due.insert(path, step.due_at)
     elif known.due_at is not None:
-        due = due.discard(path)
-    return _replace(
-        state,
-        steps=state.steps.insert(path, step),
-        busy=state.busy + step.is_busy - known.is_busy,
-        due=due,
-        asking=_moved(state.asking, path, known.waits_for == "person", step.waits_for == "person"),
-        awaiting=_moved(state.awaiting, path, known.waits_for == "run", step.waits_for == "run"),
-    )
+        changes["due"] = state.due.discard(path)
+    if step.waits_for != known.waits_for:
+        changes["asking"] = _moved(state.asking, path, step.waits_for == "person")
+        changes["awaiting"] = _moved(state.awaiting, path, step.waits_for == "run")
+    busy = state.busy + step.is_busy - known.is_busy
+    return _replace(state, steps=state.steps.insert(path, step), busy=busy, **changes)
 
 
-def _moved(paths: "HashTrieSet[str]", path: str, was_in: bool, is_in: bool) -> "HashTrieSet[str]":
-    if was_in == is_in:
-        return paths
+def _moved(paths: "HashTrieSet[str]", path: str, is_in: bool) -> "HashTrieSet[str]":
     return paths.insert(path) if is_in else paths.discard(path)
 
 
 def _change(state: RunState, path: str, **changes: Any) -> RunState:
-    return _put(state, path, _replace(state.step(path), **changes))
+    known = state.step(path)
+    return _put(state, path, known, _replace(known, **changes))
 
 
 def _begin_item(state: RunState, path: str) -> RunState:
@@ -191,11 +188,16 @@ def _begin_item(state: RunState, path: str) -> RunState:
     return _replace(state, maps=begun, items=state.items.insert(scope, 0))
 
 
-def _settle(state: RunState, path: str, **changes: Any) -> RunState:
-    changed = _change(state, path, due_at=None, waits_for=None, **changes)
-    scope = scope_of(state, path)
+def _settled(known: StepState, **changes: Any) -> StepState:
+    return _replace(known, due_at=None, waits_for=None, **changes)
+
+
+def _settle(state: RunState, path: str, step: StepState, **changes: Any) -> RunState:
+    """The state with a step that settled, counted where it is: in its item, or outside of containers."""
+    known, scope = state.step(path), scope_of(state, path)
     if not scope:
-        return _replace(changed, settled=state.settled + 1)
+        return _put(state, path, known, step, settled=state.settled + 1, **changes)
+    changed = _put(state, path, known, step, **changes)
     container, _ = item_of(scope)
     plan, progress = state.step(container).map, state.maps[container]
     count = state.items[scope] + 1
@@ -206,7 +208,7 @@ def _settle(state: RunState, path: str, **changes: Any) -> RunState:
         maps=changed.maps.insert(
             container,
             MapProgress(
-                progress.begun, progress.done + is_done, progress.failed + changed.step(path).is_unanswered
+                progress.begun, progress.done + is_done, progress.failed + step.is_unanswered
             ),
         ),
     )  # fmt: skip

@@ -66,6 +66,7 @@ from stepwire.engine.settlement import (
 
 MAX_ATTEMPTS = 100
 MAX_CONTEXT_BYTES = 16 << 20  # of the outputs of a run's steps together, where the shell says nothing else
+_FOLLOWED = (StepStarted, StepCompleted, StepFailed, StepSkipped, StepCancelled, RunStarted)  # see `consequences`
 MAX_LOST_ATTEMPTS = 10  # of a step whose workers die, where its policy does not allow more
 
 
@@ -94,14 +95,15 @@ def advance(
             event = _too_large(plan, event, after.context_bytes, max_context_bytes)
             after = apply(state, event)
         events.append(event)
-        unfollowed.append(event)
+        if isinstance(event, _FOLLOWED):
+            unfollowed.append(event)
         return after
 
     for fact in facts:
-        for decided in decide(plan, state, fact):
+        for number, decided in enumerate(decide(plan, state, fact)):
             if state.is_finished:
                 break
-            if not _still_holds(state, fact, decided):
+            if number and not _still_holds(state, fact, decided):
                 continue  # what was decided just before has led to it, or cut it off
             if state.status == "paused" and not isinstance(fact, CancelRequested | Expired | Abandoned):
                 state = take(state, RunResumed(at=decided.at))
@@ -117,6 +119,8 @@ def advance(
 def decide(plan: Plan, state: RunState, fact: AnyFact) -> Sequence[AnyEvent]:
     """The events that a fact makes by itself; none where it is about something that is over."""
     match fact:
+        case AttemptStarted() | AttemptCompleted() | AttemptFailed() | AttemptWaits() | ItemsGiven():
+            return _report(plan, state, fact)
         case Begin(at=at):
             return [RunStarted(at=at), *_begin(plan, state, fact)] if state.status == "queued" else []
         case TakenUp():
@@ -135,8 +139,6 @@ def decide(plan: Plan, state: RunState, fact: AnyFact) -> Sequence[AnyEvent]:
             return [*cancel_all(plan, state, fact), RunFailed(at=at, error=StepError(code, message))]
         case Answered() | ChildEnded():
             return _outside(plan, state, fact)
-        case AttemptStarted() | AttemptCompleted() | AttemptFailed() | AttemptWaits() | ItemsGiven():
-            return _report(plan, state, fact)
         case _:
             assert_never(fact)
 
@@ -171,6 +173,8 @@ def commands(events: Iterable[AnyEvent]) -> Iterator[AnyCommand]:
     wanted: dict[str, AnyCommand] = {}
     for event in events:
         match event:
+            case StepStarted():
+                pass
             case StepScheduled(step_id=step_id, attempt=attempt):
                 wanted[step_id] = Execute(step_id, attempt)
             case StepCompleted() | StepFailed() | StepCancelled() | StepWaiting() | StepRetrying():
