@@ -27,7 +27,7 @@ from stack import OWNER, STRANGER, Api, Process, free_port, until
 from stepwire.auth.encryption import Keyring, Unreadable, load_keyring
 from stepwire.db.claims import ClaimedRun
 from stepwire.db.pool import Pool, open_pool
-from stepwire.db.webhooks import renew_secret, target
+from stepwire.db.webhooks import held_secret, target
 from stepwire.definition.secrets import hook_place, webhook_place
 from stepwire.definition.validate import check
 from stepwire.embedded.home import encryption_key
@@ -223,7 +223,9 @@ async def test_signing_secrets_go_with_the_key(pool: Pool, server: Api) -> None:
     workflow_id = UUID(server.create(chain(node("a")))["id"])
     place = webhook_place(workflow_id)
     for secret in (b"the first one", b"the second one"):
-        assert await renew_secret(pool, OWNER, workflow_id, old.seal(secret, place), None)
+        async with held_secret(pool, OWNER, workflow_id) as held:
+            assert held is not None
+            await held.replace(old.seal(secret, place), None)
     _, signing = await HookService(pool, old).put(OWNER, workflow_id, "https://example.com", ["run.failed"])
 
     counts = [await SecretService(pool, Keyring([NEW, OLD])).rotate() for _ in range(2)]
