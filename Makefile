@@ -47,8 +47,8 @@ token: install ## print an access token for the embedded mode
 demo: install ## run the examples against a small HTTP service
 	$(BIN)/python -m stepwire.examples.demo
 
-test: tools ## run the tests, on a real PostgreSQL and Valkey
-	$(BIN)/python -m pytest
+test: tools ## run the tests, on a real PostgreSQL and Valkey; make test EXAMPLES=1000 makes up more cases
+	STEPWIRE_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 test-studio: $(STUDIO) ## check the studio's sources, and test what needs no browser
 	@src/studio/run.sh $(BIN)/python check
