@@ -48,6 +48,7 @@ demo: install ## run the examples against a small HTTP service
 	$(BIN)/python -m stepwire.examples.demo
 
 test: tools ## run the tests, on a real PostgreSQL and Valkey; make test EXAMPLES=1000 makes up more cases
+	@$(BIN)/python -m compileall -qq src  # once for all the processes that they start
 	STEPWIRE_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 test-studio: $(STUDIO) ## check the studio's sources, and test what needs no browser
