@@ -141,6 +141,7 @@ class Fleet:
             api.http.close()
         self.redis.close()
         codes = [process.stop() for process in self.processes.values()]
+        self.kill()
         excused = {
             -signal.SIGTERM,
             *([-signal.SIGKILL] if is_armed else []),

@@ -18,9 +18,7 @@ import httpx
 from stepwire.auth.tokens import mint
 
 OWNER, STRANGER = UUID(int=1), UUID(int=2)
-PATIENCE_SECONDS = 120.0  # of nobody on a quiet machine; the tests run on busy ones, too
-
-
+PATIENCE_SECONDS = 120.0  # far more than it takes, save where the machine is busy
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 _PORTS = iter(SystemRandom().sample(range(20_000 + _WORKER % 16, 32_000, 16), 700))
 
