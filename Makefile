@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools studio studio-link run demo token test test-studio test-browser screenshots faults histories check lint fmt types imports coverage bench bench-streams bench-lists migration clean
+.PHONY: help install tools studio studio-link run demo token test test-studio browser test-browser screenshots faults histories check lint fmt types imports coverage bench bench-streams bench-lists migration clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -47,20 +47,21 @@ token: install ## print an access token for the embedded mode
 demo: install ## run the examples against a small HTTP service
 	$(BIN)/python -m stepwire.examples.demo
 
-test: tools ## run the tests, on a real PostgreSQL and Valkey
-	$(BIN)/python -m pytest
+test: tools ## run the tests, on a real PostgreSQL and Valkey; make test EXAMPLES=1000 makes up more cases
+	@$(BIN)/python -m compileall -qq src  # once for all the processes that they start
+	STEPWIRE_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 test-studio: $(STUDIO) ## check the studio's sources, and test what needs no browser
 	@src/studio/run.sh $(BIN)/python check
 
-test-browser: tools $(STUDIO) ## use Chromium: the studio, a generated client, stream clients, Swagger UI
+browser: tools $(STUDIO)
 	@$(UV) sync --frozen --inexact --quiet --group browser --python $(PYTHON)
 	@tests/browser/install.sh $(BIN)/python
+
+test-browser: browser ## use Chromium: the studio, a generated client, stream clients, Swagger UI
 	$(BIN)/python -m pytest tests/browser
 
-screenshots: tools $(STUDIO) ## take the README's pictures of the studio
-	@$(UV) sync --frozen --inexact --quiet --group browser --python $(PYTHON)
-	@tests/browser/install.sh $(BIN)/python
+screenshots: browser ## take the README's pictures of the studio
 	$(BIN)/python tests/browser/screenshots.py
 
 faults: tools ## kill processes at random under the load of 10,000 runs; make faults RUNS=500 SEED=7

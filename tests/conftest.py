@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from recorder import Recorder
@@ -18,10 +19,16 @@ from stepwire.embedded.services import embedded_services
 from stepwire.settings import Settings
 
 hypothesis_settings.register_profile(
-    "stepwire", deadline=None, max_examples=150, derandomize=bool(os.environ.get("CI"))
+    "stepwire",
+    deadline=None,
+    max_examples=int(os.environ.get("STEPWIRE_EXAMPLES") or 60),
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 hypothesis_settings.load_profile("stepwire")
 LAST_WORDS = 4000
+MOST_WORKERS = 4
+LONGEST_FIRST = ("faults", "api", "integration")
 BROWSER = Path(__file__).resolve().parent / "browser"
 
 
@@ -30,6 +37,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     places = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
     is_asked_for = any(place.resolve().is_relative_to(BROWSER) for place in places)
     return True if collection_path == BROWSER and not is_asked_for else None
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One for each processor, but no more than memory is sure to hold: each has servers of its own."""
+    return min(os.cpu_count() or 1, MOST_WORKERS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that all who share the work are done at the same time."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -36,6 +36,8 @@ class Fleet:
         self._own = own or {}
         self._services = services
         self.url = asyncio.run(_database(services["DATABASE_URL"]))
+        self._loop = asyncio.Runner()
+        self._database = self._loop.run(asyncpg.connect(self.url))
         self.redis = Redis.from_url(f"{services['REDIS_URL']}?db={number}")
         self.redis.flushdb()
         self._environment = services | {
@@ -93,13 +95,13 @@ class Fleet:
         self._wait_for_the_end()
         until(lambda: not left_jobs(self.redis), f"no job being left: {left_jobs(self.redis)}")
         load.followers.end()
-        ends = {str(run["id"]): run["seq"] for run in asyncio.run(self.fetch("SELECT id, seq FROM run"))}
+        ends = {str(run["id"]): run["seq"] for run in self.fetch("SELECT id, seq FROM run")}
         for run_id, seen in load.followers.seen.items():
             assert seen == list(range(1, ends[run_id] + 1)), (
                 f"the follower of {run_id} was sent {seen} of {ends[run_id]}"
             )
         until(self._has_told_all, "every end being told to its hook")
-        told = {f"msg_{each['id'].hex}" for each in asyncio.run(self.fetch("SELECT id FROM delivery"))}
+        told = {f"msg_{each['id'].hex}" for each in self.fetch("SELECT id FROM delivery")}
         assert told <= world.told, "a delivery is said to be taken that nobody has seen"
         keys = [key for _, key in world.calls]
         self.found = asyncio.run(audit(self.url, load.ends, keys, load.effects))
@@ -107,40 +109,31 @@ class Fleet:
 
     def _has_told_all(self) -> bool:
         """Those that a killed worker had in hand are tried again after a minute, which is not waited for."""
-        asyncio.run(self.execute("UPDATE delivery SET next_at = now() WHERE next_at > now() + interval '1 second'"))
-        return not asyncio.run(self.fetch(UNTOLD))
+        self.execute("UPDATE delivery SET next_at = now() WHERE next_at > now() + interval '1 second'")
+        return not self.fetch(UNTOLD)
 
     def _wait_for_the_end(self) -> None:
         try:
-            until(lambda: not asyncio.run(self._left()), "every run being over")
+            until(lambda: not self._left(), "every run being over")
         except AssertionError:
-            raise AssertionError(f"not over: {asyncio.run(self._left())}") from None
+            raise AssertionError(f"not over: {self._left()}") from None
 
-    async def _left(self) -> list[dict[str, object]]:
-        database = await asyncpg.connect(self.url)
-        try:
-            return await left_over(database)
-        finally:
-            await database.close()
+    def _left(self) -> list[dict[str, object]]:
+        return self._loop.run(left_over(self._database))
 
-    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
-        database = await asyncpg.connect(self.url)
-        try:
-            return await database.fetch(statement, *arguments)
-        finally:
-            await database.close()
+    def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        return self._loop.run(self._database.fetch(statement, *arguments))
 
-    async def execute(self, statement: str, *arguments: object) -> None:
-        database = await asyncpg.connect(self.url)
-        try:
-            await database.execute(statement, *arguments)
-        finally:
-            await database.close()
+    def execute(self, statement: str, *arguments: object) -> None:
+        self._loop.run(self._database.execute(statement, *arguments))
 
     def kill(self) -> None:
         """Leave nothing behind, whatever became of the test."""
         for process in self.processes.values():
             process.kill()
+        if not self._database.is_closed():
+            self._loop.run(self._database.close())
+            self._loop.close()
 
     def close(self, *, is_armed: bool = False) -> None:
         """``is_armed``: some may still die where they were told to."""
@@ -148,6 +141,7 @@ class Fleet:
             api.http.close()
         self.redis.close()
         codes = [process.stop() for process in self.processes.values()]
+        self.kill()
         excused = {
             -signal.SIGTERM,
             *([-signal.SIGKILL] if is_armed else []),

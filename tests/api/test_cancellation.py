@@ -42,7 +42,7 @@ def rests(fleet: Fleet, run_id: str, step_id: str) -> None:
     """Wait until a step waits, and nobody holds its run."""
     look = "SELECT 1 FROM run JOIN step_run ON run_id = id WHERE id = $1 AND step_id = $2 AND run.lease_until IS NULL"
     waits = f"{look} AND step_run.status = 'waiting'"
-    until(lambda: asyncio.run(fleet.fetch(waits, run_id, step_id)), f"{step_id} waiting with nobody driving it")
+    until(lambda: fleet.fetch(waits, run_id, step_id), f"{step_id} waiting with nobody driving it")
 
 
 def check(fleet: Fleet, run_ids: list[str]) -> None:

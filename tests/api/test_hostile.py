@@ -331,7 +331,7 @@ def test_thousands_of_hostile_requests_leave_the_server_as_it_was(lone_server: t
 
     attack(2)
     before = memory(pid)
-    attack(8)
+    attack(5)
 
     assert memory(pid) < before + 64
     assert server.http.get("/health").status_code == 200

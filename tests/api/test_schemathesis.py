@@ -12,7 +12,7 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 # The one that is left out takes for granted that there is something at every address below one that was made: a new
 # workflow has no hook.
 ALWAYS = [
-    "--checks=all", "--exclude-checks=ensure_resource_availability", "--max-examples=6", "--max-time=20", "--generation-deterministic", "--no-color", "--warnings=off",
+    "--checks=all", "--exclude-checks=ensure_resource_availability", "--max-examples=3", "--generation-deterministic", "--no-color", "--warnings=off",
 ]  # fmt: skip
 OF_A_RUN = ["startRun", "getRun", "listSteps", "listEvents", "resumeRun", "retryRun", "cancelRun", "createSocketTicket"]
 

@@ -314,11 +314,11 @@ async def test_repeated_headers_are_joined_and_lower_case(client: httpx.AsyncCli
 @pytest.mark.parametrize(
     ("coding", "wire"),
     [
-        ("gzip", gzip.compress(b"plain")),
-        ("X-Gzip", gzip.compress(b"plain")),
+        ("gzip", gzip.compress(b"plain", mtime=0)),
+        ("X-Gzip", gzip.compress(b"plain", mtime=0)),
         ("deflate", zlib.compress(b"plain")),
         ("deflate", zlib.compress(b"plain", wbits=-15)),
-        ("gzip, identity, deflate", zlib.compress(gzip.compress(b"plain"))),
+        ("gzip, identity, deflate", zlib.compress(gzip.compress(b"plain", mtime=0))),
         ("identity", b"plain"),
         ("br", b"plain"),  # not asked for, and so not decoded
     ],
@@ -331,7 +331,7 @@ async def test_compressed_bodies_are_decompressed(
     assert (await run(client, url=server.url))["body"] == "plain"
 
 
-@pytest.mark.parametrize("wire", [b"not gzip", gzip.compress(b"plain" * 100)[:-9]])
+@pytest.mark.parametrize("wire", [b"not gzip", gzip.compress(b"plain" * 100, mtime=0)[:-9]])
 async def test_broken_compression_is_a_connection_failure(
     client: httpx.AsyncClient, server: Server, wire: bytes
 ) -> None:
@@ -385,8 +385,8 @@ async def test_a_compression_bomb_goes_off_in_a_small_room(
     client: httpx.AsyncClient, server: Server, coding: str
 ) -> None:
     plain = b"\0" * (64 << 20)
-    wire = zlib.compress(plain) if coding == "deflate" else gzip.compress(plain, 1)
-    wire = gzip.compress(wire) if coding == "gzip, gzip" else wire
+    wire = zlib.compress(plain) if coding == "deflate" else gzip.compress(plain, 1, mtime=0)
+    wire = gzip.compress(wire, mtime=0) if coding == "gzip, gzip" else wire
     del plain
     server.answer = lambda request: reply(200, wire, content_encoding=coding)
     await failure(client, url=server.url)

@@ -33,7 +33,7 @@ def url(services: dict[str, str], endpoint: Jwks, workplace: Path) -> Iterator[s
 
     def is_ready() -> bool:
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{address}/health/ready", trust_env=False).status_code == 200
+            return httpx.get(f"{address}/health/ready", trust_env=False, verify=False).status_code == 200
         return False
 
     until(is_ready, "the API being ready")
@@ -107,7 +107,7 @@ def test_keys_that_cannot_be_had_are_no_verdict(services: dict[str, str], workpl
     def ask() -> httpx.Response | None:
         with contextlib.closing(Jwks()) as nobody, contextlib.suppress(httpx.TransportError):
             header = {"Authorization": f"Bearer {bearer(nobody, EC)}"}
-            return httpx.get(f"http://127.0.0.1:{port}/api/v1/workflows", headers=header, trust_env=False)
+            return httpx.get(f"http://127.0.0.1:{port}/api/v1/workflows", headers=header, trust_env=False, verify=False)
         return None
 
     answer = until(ask, "an answer")

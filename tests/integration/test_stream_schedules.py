@@ -80,7 +80,7 @@ SIZES = st.fixed_dictionaries(
     clients=[(0, [])],
     sizes={"stepwire.services.overview.QUEUED_BYTES": 0},
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings.default.max_examples // 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whoever_watches_gets_every_event_once_and_in_order(
     workflow_id: UUID,
     services: dict[str, str],

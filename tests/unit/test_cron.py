@@ -78,7 +78,7 @@ fields = st.tuples(
 ).map(" ".join)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(fields, st.sampled_from(CHANGES), st.integers(-180, 60))
 def test_around_every_change_of_every_clock_what_is_due_is_what_the_rule_names(
     cron: str, change: tuple[str, datetime], minutes: int

@@ -571,18 +571,15 @@ IN_64_BITS = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
-FEW = settings(max_examples=150, deadline=None)
 
 
 @given(st.text(st.sampled_from("{} ab\n'\"é")) | st.text())
-@FEW
 def test_text_without_two_opening_braces_is_itself_and_escaping_makes_any_text_so(text):
     assert evaluated(text.replace("{{", "")) == text.replace("{{", "") or "{{" in text.replace("{{", "")
     assert evaluated(text.replace("{{", "{{{{")) == text
 
 
 @given(JSON)
-@FEW
 def test_a_path_gives_every_json_value_as_it_is(value):
     assert evaluated("{{ input }}", value) == value
     assert evaluated("{{ input.x }}", {"x": value}) == value
@@ -590,7 +587,6 @@ def test_a_path_gives_every_json_value_as_it_is(value):
 
 
 @given(IN_64_BITS)
-@FEW
 def test_an_evaluation_gives_every_json_value_as_it_is(value):
     result = evaluated("{{ true ? input.x : 0 }}", {"x": value})
 
@@ -617,7 +613,6 @@ PIECE = st.recursive(
 
 
 @given(st.lists(PIECE, max_size=5).map(" ".join), st.sampled_from(["", " }}", "}", " '}}' {"]))
-@FEW
 def test_the_closing_braces_are_the_first_outside_of_strings_comments_and_maps(source, rest):
     assert closing("{{" + source + "}}" + rest, 2) == 2 + len(source)
     assert closing("{{{" + source + "}}", 2) is None
@@ -628,7 +623,7 @@ def test_the_closing_braces_are_the_first_outside_of_strings_comments_and_maps(s
     | st.text(st.characters()).map(lambda text: "{{" + text + "}}")
     | st.lists(PIECE | st.sampled_from(["{{", "}}", "steps.a", "steps", "..", "''", "'''"])).map("".join)
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings.default.max_examples)
 def test_no_string_crashes_the_compiler_and_every_issue_lies_in_the_string(text):
     compiled, issues = compile_value(text, SCOPE)
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from factories import NOW, definition, edge, node, plan_of
@@ -395,7 +395,6 @@ def test_a_cancelled_run_is_over_at_once_wherever_it_was(raw: Any, world: World,
     assert not run.in_flight
 
 
-@settings(max_examples=300)
 @given(scopes(), WORLDS, RANDOMS)
 def test_a_retried_run_goes_on_from_what_failed_and_repeats_nothing(raw: Any, world: World, random: Random) -> None:
     run = begun(raw, world)

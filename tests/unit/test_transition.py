@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factories import NOW, chain, definition, definitions, edge, node, plan_of, plans
@@ -58,9 +58,6 @@ from stepwire.engine.fold import apply, renewable
 from stepwire.engine.model import SETTLED, MapPlan, RunState, StepError, StepState
 from stepwire.engine.retry import next_attempt_at
 from stepwire.engine.transition import advance
-
-settings.register_profile("core", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("core")
 
 TERMINAL = (RunCompleted, RunFailed, RunCancelled)
 SHUFFLES = st.integers(0, 2**32).map(Random)
