@@ -44,8 +44,8 @@ from stepwire.signals.live import Announcement, RunChange, channel, event_frame,
 
 log = logging.getLogger(__name__)
 HOLD = timedelta(seconds=2)  # a run that goes on so soon is kept: giving it back and claiming it costs more
-INLINE_STEPS_AT_ONCE = 25  # then what they came to is handed to the journal, while the next ones are computed
-TURN_STEPS = 5  # then other runs have a turn, and the journal
+INLINE_STEPS_AT_ONCE = 34  # then what they came to is handed to the journal, while the next ones are computed
+TURN_STEPS = 3  # then other runs have a turn, and the journal
 
 Append = Callable[[Entry], Awaitable[int | None]]
 Announce = Callable[[str, Announcement | RunChange], None]
