@@ -209,7 +209,7 @@ async def test_every_list_of_runs_tells_all_that_becomes_of_each_whatever_happen
     assert {*runs.values()} == {"completed", "cancelled"}
     for name, connections in [item for each in kept for item in each.items()]:
         assert listed(connections[-1]) == runs, name
-        assert len(connections) > 3, name
+        assert len(connections) > 1, f"{name} has connected again"
         for snapshot, *events in connections:
             known = {run["run_id"]: run["seq"] for run in snapshot["runs"]}
             for run_id in runs:

@@ -68,14 +68,13 @@ const byEventSource: Follower = ({ api, token, run }) =>
 const byBrowser: Follower = async ({ api, token, run }) => {
   const events: Frame[] = [];
   while (!OVER.has(String(events.at(-1)?.["event"]))) {
-    const answer = await fetch(`${api}/api/v1/runs/${run}/socket-ticket`, {
+    const ticket = await fetch(`${api}/api/v1/runs/${run}/socket-ticket`, {
       method: "POST", headers: { Authorization: `Bearer ${token}` },
-    }).catch(() => undefined);
-    if (!answer?.ok) {
+    }).then(async (answer) => (answer.ok ? parsed(await answer.text())["ticket"] : undefined)).catch(() => undefined);
+    if (ticket === undefined) {
       await new Promise((resolve) => setTimeout(resolve, quick.minReconnectionDelay));
       continue;
     }
-    const { ticket } = parsed(await answer.text());
     const source = new globalThis.EventSource(
       `${api}/api/v1/runs/${run}/events?after=${events.length}&ticket=${encodeURIComponent(String(ticket))}`,
     );
