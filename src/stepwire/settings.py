@@ -57,6 +57,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     step_timeout_seconds: Annotated[float, Meta(gt=0, le=2_592_000)] = 3600.0  # of an attempt that has no other
 
     @property
+    def makes_jwt_secret(self) -> bool:
+        """Whether nothing says who signs tokens, so that the installation does, with a secret of its own making."""
+        return self.supabase_jwt_secret is None and self.supabase_url is None
+
+    @property
     def rate(self) -> tuple[float, int] | None:
         """Requests a second, and how many at once: twice as many where the setting says nothing."""
         if self.rate_limit is None:
