@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from recorder import Recorder
 from served import Served
-from stack import Api, Process, free_port, until
+from stack import Api, Process, another_api, free_port, until
 from stepwire.db.migrate import migrate
 from stepwire.embedded.services import embedded_services
 from stepwire.settings import Settings
@@ -108,13 +108,8 @@ def server(server_environment: dict[str, str], workplace: Path) -> Iterator[Api]
 @pytest.fixture(scope="session")
 def apis(server: Api, server_environment: dict[str, str], workplace: Path) -> Iterator[list[Api]]:
     """Two API processes on one database."""
-    environment = server_environment | {"STEPWIRE_PORT": str(free_port())}
-    process = Process("api", environment, workplace / "second-api.log")
-    second = Api(f"http://127.0.0.1:{environment['STEPWIRE_PORT']}", server.secret)
-    until(second.is_ready, "the second API being ready")
-    yield [server, second]
-    second.http.close()
-    assert process.stop() == 0
+    with another_api(server_environment, workplace / "second-api.log") as second:
+        yield [server, second]
 
 
 @pytest.fixture

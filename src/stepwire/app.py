@@ -1,4 +1,4 @@
-"""The API process: plugins, routers, dependencies, lifespan; nothing else."""
+"""The API process: plugins, routers, dependencies, lifespan; and the document that these come to. Nothing else."""
 
 import json
 from collections.abc import AsyncIterator

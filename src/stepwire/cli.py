@@ -100,7 +100,7 @@ def studio(settings: Settings, _: argparse.Namespace) -> int:
     """Print a link that signs in to the studio, once and within ten minutes; the embedded mode's `serve` has to run."""
     from stepwire.embedded.home import studio_link
 
-    if settings.supabase_url or settings.supabase_jwt_secret:
+    if not settings.makes_jwt_secret:
         raise Misconfigured("SUPABASE_URL or SUPABASE_JWT_SECRET is set: the studio signs in there, and takes no link.")
     print(studio_link(settings.home.absolute()))
     return 0

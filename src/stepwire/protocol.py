@@ -155,9 +155,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes += len(name) + len(value) + HEADER_COST
         if self._head_bytes > MAX_HEAD_BYTES:
             self._stop(431, f"The request's headers have more than {MAX_HEAD_BYTES:,} bytes.")
-        super().on_header(
-            name, value.rstrip(b" \t")
-        )  # the parser leaves it; no part of the value: RFC 9110 section 5.5
+        # The parser leaves white space at the end, which is no part of the value: RFC 9110 section 5.5.
+        super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         self._unseen_bytes = 0

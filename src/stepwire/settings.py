@@ -50,12 +50,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
     max_input_bytes: Annotated[int, Meta(ge=1024)] = 256 << 10
     max_definition_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
-    max_run_seconds: Annotated[float, Meta(gt=0, le=3e9)] = (
-        30 * 86400.0
-    )  # of a run, from its start or the end of its last wait
+    # Of a run, from when it was accepted or taken up again, or from the end of its last wait.
+    max_run_seconds: Annotated[float, Meta(gt=0, le=3e9)] = 30 * 86400.0
     max_output_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20  # of one step, and what it is given
     max_context_bytes: Annotated[int, Meta(ge=1024)] = 16 << 20  # of the outputs of a run's steps together
     step_timeout_seconds: Annotated[float, Meta(gt=0, le=2_592_000)] = 3600.0  # of an attempt that has no other
+
+    @property
+    def makes_jwt_secret(self) -> bool:
+        """Whether nothing says who signs tokens, so that the installation does, with a secret of its own making."""
+        return self.supabase_jwt_secret is None and self.supabase_url is None
 
     @property
     def rate(self) -> tuple[float, int] | None:

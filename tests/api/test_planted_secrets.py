@@ -24,9 +24,8 @@ from stack import Api, until
 ECHO = node(
     "echo", "core.transform", {"values": {"trigger": "{{ trigger }}", "input": "{{ input }}", "run": "{{ run }}"}}
 )
-
-
 VISIBLE = "planted for all to see"
+_OWNER = "the owner's token"
 
 
 class Planted:
@@ -34,7 +33,7 @@ class Planted:
 
     def __init__(self, api: Api, owner: UUID, recorder: Recorder) -> None:
         self.api, self.owner, self.recorder = api, owner, recorder
-        self.secrets: dict[str, str] = {"the owner's token": api.token(owner)}
+        self.secrets: dict[str, str] = {_OWNER: api.token(owner)}
         self.runs: list[str] = []
         self.answers: list[str] = []
 
@@ -136,9 +135,6 @@ def _webhooks(planted: Planted) -> None:
         planted.started(
             send(hooked(api, "standard", ECHO), {"authorization": f"Bearer {planted.secrets[_OWNER]}"}, b"{}")
         )
-
-
-_OWNER = "the owner's token"
 
 
 def _steps(planted: Planted) -> None:

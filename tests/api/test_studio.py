@@ -132,9 +132,8 @@ def test_the_root_leads_to_the_studio_whose_pages_load_nothing_from_elsewhere(se
     assert "default-src 'none'" in policy
 
 
-IN_PROCESS = pytest.mark.filterwarnings(
-    "ignore::litestar.exceptions.LitestarDeprecationWarning"
-)  # inferred dependencies
+# Litestar warns of dependencies that it infers from names.
+IN_PROCESS = pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
 
 
 @pytest.fixture

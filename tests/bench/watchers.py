@@ -12,9 +12,7 @@ import uvloop
 
 CONNECTING_AT_ONCE = 100
 SAMPLED = 20  # one socket in so many notes when each event comes
-FIRST = (
-    6  # the number of the first event that counts: those before it are of the run's start, and its wait for watchers
-)
+FIRST = 6  # the first event that counts: those before it are of the run's start, and its wait for watchers
 CLOSE = bytes((0x88, 0x80, 0, 0, 0, 0))  # masked with nothing
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from stack import PATIENCE_SECONDS, Api
+from studio import own
 
 EDITOR, FOREIGN = "http://localhost:5173", "http://localhost:5174"
 BUILD = node.HERE / "build"
@@ -68,3 +70,11 @@ async def page(chromium: Browser) -> AsyncIterator[Page]:
     async with await chromium.new_context() as context:
         context.set_default_timeout(PATIENCE_SECONDS * 1000)
         yield await context.new_page()
+
+
+@pytest.fixture
+def mine(server: Api) -> Iterator[Api]:
+    """The API as whoever is signed in to the studio uses it."""
+    api = own(server)
+    with closing(api.http):
+        yield api

@@ -12,7 +12,7 @@ from playwright.async_api import Page
 from conftest import EDITOR, FOREIGN
 from factories import chain
 from factories import node as step
-from stack import PATIENCE_SECONDS, Api, Process, free_port, until
+from stack import PATIENCE_SECONDS, Api, another_api
 
 JOURNEYS = ["draw", "publish", "duplicate", "run", "hold", "cancel", "retry", "list", "nobody"]
 
@@ -30,17 +30,8 @@ async def travel(
 @pytest.fixture
 def limited(server: Api, server_environment: dict[str, str], workplace: Path) -> Iterator[Api]:
     """A second API, that answers each owner once a second."""
-    port = str(free_port())
-    more = {"STEPWIRE_PORT": port, "STEPWIRE_RATE_LIMIT": "1"}
-    process = Process("api", server_environment | more, workplace / "limited.log")
-    api = Api(f"http://127.0.0.1:{port}", server.secret)
-    try:
-        until(api.is_ready, "the API being ready")
+    with another_api(server_environment | {"STEPWIRE_RATE_LIMIT": "1"}, workplace / "limited.log") as api:
         yield api
-    finally:
-        api.http.close()
-        code = process.stop()
-    assert code == 0, "the API ends cleanly"
 
 
 def test_the_client_compiles_strictly_and_needs_no_casts(generated: Path) -> None:

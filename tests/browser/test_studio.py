@@ -20,7 +20,7 @@ from factories import edge
 from factories import node as drawn
 from recorder import Recorder
 from stack import Api, until
-from studio import PHONE, WIDE, laid_out, link, open_workflow, opened, own, step
+from studio import PHONE, WIDE, laid_out, link, open_workflow, opened, step
 
 
 def chain(*steps: dict[str, Any]) -> dict[str, Any]:
@@ -29,13 +29,6 @@ def chain(*steps: dict[str, Any]) -> dict[str, Any]:
 
 SAVED = re.compile("^Saved$")
 FIRST_LOAD_BYTES = 350 << 10
-
-
-@pytest.fixture
-def mine(server: Api) -> Iterator[Api]:
-    api = own(server)
-    with closing(api.http):
-        yield api
 
 
 @pytest.fixture

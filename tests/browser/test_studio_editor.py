@@ -1,8 +1,6 @@
 """Drawing in the studio: containers, the forms of all steps, and what other editors have saved."""
 
-import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,16 +9,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from factories import definition, edge
 from factories import node as drawn
 from stack import Api, until
-from studio import laid_out, open_workflow, opened, own, step
-
-SAVED = re.compile("^Saved$")
-
-
-@pytest.fixture
-def mine(server: Api) -> Iterator[Api]:
-    api = own(server)
-    with closing(api.http):
-        yield api
+from studio import laid_out, open_workflow, opened, step
 
 
 @pytest.fixture

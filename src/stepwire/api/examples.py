@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from stepwire import errors
 from stepwire.api.problems import of_error
 from stepwire.api.schemas.common import Problem
@@ -16,7 +14,6 @@ from stepwire.api.schemas.secrets import SecretResponse
 from stepwire.api.schemas.workflows import WorkflowResponse
 from stepwire.errors import Issue, StepwireError
 from stepwire.services.live import AfterBeyondEnd, SnapshotFrame
-from stepwire.signals.live import EventFrame
 
 GREETING: dict[str, Any] = {
     "nodes": [
@@ -114,10 +111,6 @@ ANSWERS: dict[str, Any] = {
     ),
 }  # fmt: skip
 SNAPSHOT = SnapshotFrame(RUN, "running", 7, {"start": "completed", "greet": "running"})
-EVENT = EventFrame(
-    8, "step.completed", RUN, "greet",
-    msgspec.Raw(msgspec.json.encode({"attempt": 1, "output": HELLO, "handles": ["default"]})), ENDED,
-)  # fmt: skip
 _NUL = "holds a NUL character (\\u0000), which cannot be stored."
 _UNKNOWN = "There is no variable 'inptu'; an expression here can read input, steps, trigger, run and secrets."
 _KEY_REUSED = errors.IdempotencyKeyReused(

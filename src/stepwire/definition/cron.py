@@ -25,9 +25,8 @@ _MACROS = {
 }  # fmt: skip
 _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 _ALLOWED = re.compile(r"[0-9A-Za-z*,/#-]+")
-_ONE_WITH_STEP = re.compile(
-    r"\b0*(\w+?)-0*\1/[0-9]+", re.IGNORECASE
-)  # 3-3/7 is 3; to cronsim it would be 3/7, so 3, 10, 17 …
+# 3-3/7 is 3; to cronsim it would be 3/7, so 3, 10, 17 …
+_ONE_WITH_STEP = re.compile(r"\b0*(\w+?)-0*\1/[0-9]+", re.IGNORECASE)
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
 
 

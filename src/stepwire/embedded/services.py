@@ -48,7 +48,7 @@ class EmbeddedServices:
             told["DATABASE_URL"] = self.postgres.url
         if self.valkey is not None:
             told["REDIS_URL"] = self.valkey.url
-        if settings.supabase_jwt_secret is None and settings.supabase_url is None:
+        if settings.makes_jwt_secret:
             told["SUPABASE_JWT_SECRET"] = jwt_secret(self._home)
             told["STEPWIRE_EMBEDDED"] = "true"
         if settings.encryption_key is None:

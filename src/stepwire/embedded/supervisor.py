@@ -179,8 +179,8 @@ class Supervisor:
 
     def _announce(self) -> None:
         """Say where to look; with a link that signs in, where we are the ones to say who may."""
-        is_ours = self._settings.supabase_jwt_secret is None and self._settings.supabase_url is None
-        print(f"\n  Studio: {studio_link(self._home) if is_ours else _url(self._settings) + '/studio/'}")
+        is_linked = self._settings.makes_jwt_secret
+        print(f"\n  Studio: {studio_link(self._home) if is_linked else _url(self._settings) + '/studio/'}")
         print(f"  API:    {_url(self._settings)}/docs\n", flush=True)
 
     def _end(self, children: list[_Child]) -> None:

@@ -176,16 +176,12 @@ AnyEvent = (
 EVENT_TYPES: dict[str, type[AnyEvent]] = {event.name: event for event in AnyEvent.__args__}
 _PLACED = {"at", "step_id"}  # what has a column of its own
 _RARE = {"map"}  # what is left out where it is None
-_DATA_FIELDS = {
-    event: tuple(field for field in event.__struct_fields__ if field not in _PLACED | _RARE)
-    for event in EVENT_TYPES.values()
-}
 
 
 def data_fields(kind: type[AnyEvent]) -> list[tuple[str, Any] | tuple[str, Any, Any]]:
     """The fields of a type's ``data``, as `msgspec.defstruct` takes them: all are there, save those that are rare."""
     fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    usual: list[tuple[str, Any] | tuple[str, Any, Any]] = [(name, fields[name]) for name in _DATA_FIELDS[kind]]
+    usual = ((name, of) for name, of in fields.items() if name not in _PLACED | _RARE)
     return [*usual, *((name, fields[name], None) for name in sorted(_RARE & fields.keys()))]
 
 

@@ -104,7 +104,7 @@ def advance(
             if state.is_finished:
                 break
             if number and not _still_holds(state, fact, decided):
-                continue  # what was decided just before has led to it, or cut it off
+                continue  # what was decided before it, which the first has none of, has led to it or cut it off
             if state.status == "paused" and not isinstance(fact, CancelRequested | Expired | Abandoned):
                 state = take(state, RunResumed(at=decided.at))
             state = take(state, decided)
@@ -173,7 +173,7 @@ def commands(events: Iterable[AnyEvent]) -> Iterator[AnyCommand]:
     wanted: dict[str, AnyCommand] = {}
     for event in events:
         match event:
-            case StepStarted():
+            case StepStarted():  # the most frequent one, looked for first; nothing is asked for it
                 pass
             case StepScheduled(step_id=step_id, attempt=attempt):
                 wanted[step_id] = Execute(step_id, attempt)

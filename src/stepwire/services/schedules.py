@@ -102,9 +102,8 @@ class ScheduleService:
                     raise InvalidSchedule("No date fits the cron expression in the next 50 years.")
             values |= await _due(schedule_id, wanted.enabled, following, wanted.jitter, cron, tz)
             if known is not None and wanted.enabled and following is not None and following <= now:
-                values["due_at"] = (
-                    known.due_at
-                )  # it waits for a run to end; looked at from its instant on, it were missed
+                # It waits for a run to end; looked at from its instant on, it would have been missed.
+                values["due_at"] = known.due_at
             if known is not None:
                 await repository.change(known, **values)
                 return Kept(known, is_new=False)

@@ -8,7 +8,6 @@ import { type Problem, ProblemError } from "./problem";
 export type Schemas = components["schemas"];
 export type Workflow = Schemas["WorkflowResponse"];
 export type Run = Schemas["RunResponse"];
-export type StepRun = Schemas["StepRunResponse"];
 export type RunEvent = Schemas["EventResponse"];
 export type StepType = Schemas["StepTypeResponse"];
 export type Schedule = Schemas["ScheduleResponse"];
@@ -68,4 +67,12 @@ export async function answered<T>(asked: Promise<Answer<T>>): Promise<{ data: T;
 /** An idempotency key: one for each thing that somebody wants once, however often it is sent. */
 export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** One key for each content: sent again after a lost answer it does nothing twice, and a corrected content is another request. */
+export function keyOf(keys: Map<string, string>, content: object): string {
+  const text = JSON.stringify(content);
+  const key = keys.get(text) ?? newKey();
+  keys.set(text, key);
+  return key;
 }

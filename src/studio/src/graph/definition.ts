@@ -18,7 +18,7 @@ export interface Definition {
   viewport?: { x: number; y: number; zoom: number };
 }
 
-export const DECORATIONS = ["group", "note", "annotation"];
+const DECORATIONS = ["group", "note", "annotation"];
 export const DEFAULT_HANDLE = "default", ERROR_HANDLE = "error";
 
 const COLUMN = 260, ROW = 130;

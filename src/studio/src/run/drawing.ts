@@ -79,7 +79,7 @@ export class Marking {
   };
 }
 
-export function markOfStep(step: StepState | undefined, map: MapSummary | undefined): Mark | undefined {
+function markOfStep(step: StepState | undefined, map: MapSummary | undefined): Mark | undefined {
   if (step === undefined || (step.status === "pending" && step.attempts.length === 0)) return undefined;
   const mark: Mark = { status: step.status };
   const [first, last] = [step.attempts[0], step.attempts.at(-1)];

@@ -1,5 +1,6 @@
 import type { RunEvent as Received } from "../../../stepwire/clients/run-stream";
 import type { RunEvent as Listed } from "../api/client";
+import { isObject } from "../ui/json";
 
 export type WaitsFor = "time" | "person" | "run";
 
@@ -46,7 +47,7 @@ export function factOf({ seq, event, step_id, at, data }: Received | Listed): Fa
 }
 
 export function record(value: unknown): Record<string, unknown> | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+  return isObject(value) ? value : undefined;
 }
 
 function texts(values: readonly unknown[]): string[] {

@@ -57,7 +57,7 @@ function Item({ step }: { step: StepState | undefined }) {
 }
 
 /** In the order of the items, and within an item in the order in which its steps began. */
-export function stepsInside(state: RunState, nodeId: string): StepState[] {
+function stepsInside(state: RunState, nodeId: string): StepState[] {
   return [...state.steps.values()]
     .filter((step) => step.map !== undefined && (step.nodeId === nodeId || step.map === nodeId))
     .sort((a, b) => (a.map === b.map ? (a.index ?? 0) - (b.index ?? 0) : (a.map ?? "").localeCompare(b.map ?? "")));

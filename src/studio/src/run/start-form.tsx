@@ -2,7 +2,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
 
-import { answer, newKey, useClient } from "../api/client";
+import { answer, keyOf, useClient } from "../api/client";
 import { ProblemError } from "../api/problem";
 import DataForm from "../forms/data-form";
 import { DialogActions } from "../ui/dialog";
@@ -33,12 +33,4 @@ export default function StartForm({ workflow, onClose }: { workflow: Startable; 
       </DataForm>
     </>
   );
-}
-
-/** One key for each input while the dialog is open: sent again after a lost answer it starts nothing twice, and a corrected input is another request. */
-function keyOf(keys: Map<string, string>, input: Record<string, unknown>): string {
-  const text = JSON.stringify(input);
-  const key = keys.get(text) ?? newKey();
-  keys.set(text, key);
-  return key;
 }

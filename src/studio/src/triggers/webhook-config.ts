@@ -1,6 +1,6 @@
 import { definitionOf, isDecoration, stepTypeOf } from "../graph/definition";
 
-export const MODES = ["standard", "github", "stripe", "slack", "token", "none"] as const;
+const MODES = ["standard", "github", "stripe", "slack", "token", "none"] as const;
 export type WebhookMode = (typeof MODES)[number];
 
 export interface WebhookConfig {
@@ -10,11 +10,10 @@ export interface WebhookConfig {
   waits: boolean;
 }
 
-/** How the first webhook trigger that is drawn wants to be called; undefined where none is drawn. */
-export function webhookOf(definition: unknown): WebhookConfig | undefined {
+/** How the first webhook trigger that is drawn wants to be called; where none is drawn, as one that says nothing. */
+export function webhookOf(definition: unknown): WebhookConfig {
   const node = definitionOf(definition).nodes.find((each) => !isDecoration(each) && stepTypeOf(each) === "trigger.webhook");
-  if (node === undefined) return undefined;
-  const { auth, header, respond } = node.data.config ?? {};
+  const { auth, header, respond } = node?.data.config ?? {};
   return {
     mode: MODES.find((each) => each === auth) ?? "standard",
     header: typeof header === "string" && header !== "" ? header : "X-Webhook-Token",

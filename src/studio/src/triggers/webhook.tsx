@@ -1,5 +1,4 @@
 import { useState } from "react";
-import { Link } from "wouter";
 
 import type { Workflow } from "../api/client";
 import { CopyButton } from "../ui/copy";
@@ -21,27 +20,18 @@ export function Webhook({ workflow: { id, status, definition } }: { workflow: Wo
       <div className="row address"><code className="grow">{url}</code><CopyButton text={url} what="the webhook address" /></div>
       {status === "draft" && <p className="note">It takes requests once the workflow is published.</p>}
       {status === "archived" && <p className="note">The workflow is archived: the address takes no more requests.</p>}
-      {config === undefined ? (
-        <p>
-          No webhook trigger is drawn, so only requests with your own access token are taken. <Link href={`/workflows/${id}`}>Draw one</Link> to say how
-          others prove who they are.
-        </p>
-      ) : (
+      <p>
+        {MODE_SAYS[config.mode]} {config.mode === "token" && <>The header is <code>{config.header}</code>. </>}
+        {config.waits ? "It is answered when the run is finished." : "It is answered at once."}
+      </p>
+      {config.mode !== "none" && (
         <>
-          <p>
-            {MODE_SAYS[config.mode]} {config.mode === "token" && <>The header is <code>{config.header}</code>. </>}
-            {config.waits ? "It is answered when the run is finished." : "It is answered at once."}
-          </p>
-          {config.mode !== "none" && (
-            <>
-              <button type="button" onClick={() => setIsAsking(true)}>New signing secret</button>
-              {made !== undefined && <SecretOnce secret={made} what="the signing secret" />}
-            </>
-          )}
-          <CurlLine key={made ?? ""} url={url} config={config} known={made ?? ""} />
+          <button type="button" onClick={() => setIsAsking(true)}>New signing secret</button>
+          {made !== undefined && <SecretOnce secret={made} what="the signing secret" />}
         </>
       )}
-      {isAsking && config !== undefined && (
+      <CurlLine key={made ?? ""} url={url} config={config} known={made ?? ""} />
+      {isAsking && (
         <SecretDialog workflowId={id} mode={config.mode} onClose={() => setIsAsking(false)} onMade={(secret) => { setMade(secret); setIsAsking(false); }} />
       )}
       <RecentRuns workflowId={id} />

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
 
-import { answer, newKey, type Schemas, useClient } from "../api/client";
+import { answer, keyOf, newKey, type Schemas, useClient } from "../api/client";
 import { WORKFLOWS } from "./list";
 
 /** Make a workflow and open it. Sent again after a failure, it is still one: the key is new only when the content is. */
@@ -12,12 +12,8 @@ export function useCreate() {
   const [, navigate] = useLocation();
   const [keys] = useState(() => new Map<string, string>());
   return useMutation({
-    mutationFn: (body: Schemas["WorkflowCreate"]) => {
-      const content = JSON.stringify(body);
-      const key = keys.get(content) ?? newKey();
-      keys.set(content, key);
-      return answer(client.POST("/api/v1/workflows", { body, params: { header: { "X-Idempotency-Key": key } } }));
-    },
+    mutationFn: (body: Schemas["WorkflowCreate"]) =>
+      answer(client.POST("/api/v1/workflows", { body, params: { header: { "X-Idempotency-Key": keyOf(keys, body) } } })),
     onSuccess: async (workflow, body) => {
       keys.delete(JSON.stringify(body));
       await queries.invalidateQueries({ queryKey: WORKFLOWS, refetchType: "none" });

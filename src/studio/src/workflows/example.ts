@@ -16,12 +16,12 @@ export const EXAMPLE = {
         id: "total", type: "core.transform", position: { x: 260, y: 80 },
         data: {
           label: "Add it up",
-          config: { values: { total: "{{ (has(input.price) ? double(input.price) : 19.5) * (has(input.quantity) ? double(input.quantity) : 10.0) }}" } },
+          config: { values: { total: "{{ (has(input.price) ? input.price : 19.5) * (has(input.quantity) ? input.quantity : 10) }}" } },
         },
       },
       {
         id: "is-large", type: "core.condition", position: { x: 520, y: 80 },
-        data: { label: "More than 100?", config: { expression: "{{ steps.total.output.total > 100.0 }}" } },
+        data: { label: "More than 100?", config: { expression: "{{ steps.total.output.total > 100 }}" } },
       },
       {
         id: "large", type: "core.log", position: { x: 800, y: 0 },

@@ -1,4 +1,5 @@
 import type { Workflow } from "../api/client";
+import { groupBy } from "../ui/group";
 
 /** Versions of one workflow, newest first. */
 export interface Line {
@@ -12,13 +13,7 @@ export interface Line {
  */
 export function linesOf(workflows: readonly Workflow[]): Line[] {
   const known = new Map(workflows.map((each) => [each.id, each]));
-  const lines = new Map<string, Workflow[]>();
-  for (const each of workflows) {
-    const line = originOf(each, known);
-    const versions = lines.get(line);
-    if (versions === undefined) lines.set(line, [each]);
-    else versions.push(each);
-  }
+  const lines = groupBy(workflows, (each) => originOf(each, known));
   return [...lines.values()].flatMap((versions) => {
     const [newest, ...earlier] = versions.toSorted((one, other) => other.version - one.version);
     return newest === undefined ? [] : [{ newest, earlier }];
