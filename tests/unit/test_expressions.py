@@ -501,6 +501,8 @@ HOSTILE = {
     "text split to characters": ("input.list.map(i, input.s.split(''))", {"list": [1] * 9000, "s": "a" * 100_000}),
     "text replaced in a loop": ("input.list.exists(i, input.s.replace('a', 'b') == '')", {"list": [1] * 9000, "s": "a" * 90_000}),
     "base64 in a loop": ("input.list.exists(i, base64.encode(bytes(input.s)) == '')", {"list": [1] * 9000, "s": "a" * 90_000}),
+    "lists that are added where numbers are mixed": ("size(input.l + input.l + [input.n * 0.5])", {"l": [1] * 200_000, "n": 1}),
+    "such lists in a loop": ("input.l.exists(i, size(input.l + [i * 0.5]) == 0)", {"l": [1] * 3000}),
     "nested loops": ("input.l.map(a, input.l.map(b, input.l.map(c, 1)))", {"l": [1] * 3000}),
 }  # fmt: skip
 
@@ -547,6 +549,8 @@ def test_an_expression_has_at_most_4_kib_counted_in_bytes():
         ("input.s.contains('needle') || input.s.matches('a.*b')", {"s": "hay " * 60_000}),
         ("input.l.exists(x, x == -1)", {"l": [1] * 9_900}),
         ("input.l.map(x, size(input.l))", {"l": ["x" * 100] * 3000}),
+        ("input.l.map(x, {'n': x.name, 'p': x.price * 2 + 1})", {"l": [{"name": "abcdef", "price": 1.5, "tags": ["a"]}] * 2000}),
+        ("[input.n * 0.5] + input.l + input.l", {"l": list(range(50_000)), "n": 1}),
     ],
 )  # fmt: skip
 def test_ordinary_work_on_ordinary_data_is_done(source, data):

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cel_expr_python import cel
-
 Kind = Literal["const", "name", "select", "call", "list", "map", "loop"]
 _ANY_VALUE, _PARSED_EXPR, _CHECKED_EXPR = 2, 2, 4  # what was parsed only has no types, and its tree elsewhere
 
@@ -29,9 +27,9 @@ class Node:
     variables: tuple[str, ...] = ()
 
 
-def tree_of(program: cel.Expression) -> Node:
-    """The tree of a program that CEL has compiled."""
-    fields = _message(_message(program.serialize())[_ANY_VALUE][0])
+def tree_of(serialized: bytes) -> Node:
+    """The tree of a program that CEL has compiled, and serialized."""
+    fields = _message(_message(serialized)[_ANY_VALUE][0])
     return _node(_message(fields[_CHECKED_EXPR if _CHECKED_EXPR in fields else _PARSED_EXPR][0]))
 
 

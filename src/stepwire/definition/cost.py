@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
+from stepwire.definition.cel_numbers import NAMES
 from stepwire.definition.cel_tokens import Token, roots
 from stepwire.definition.cel_tree import Node
 from stepwire.definition.functions import MAX_RESULT, PYTHON_FUNCTIONS, pieces
@@ -92,7 +93,7 @@ class _Estimate:
         self._sizes: dict[int, Size] = {}
         self._calls: dict[str, Callable[[list[_Value], int], _Value]] = {
             "contains": self._contains, "matches": self._matches, "split": self._split, "join": self._join,
-            "replace": self._replace, "@in": self._in, "size": self._size,
+            "replace": self._replace, "@in": self._in, "size": self._size, **dict.fromkeys(NAMES, self._mixed),
         }  # fmt: skip
 
     def spend(self, cost: int) -> None:
@@ -202,6 +203,13 @@ class _Estimate:
     def _in(self, values: list[_Value], times: int) -> _Value:
         self.spend(4 * self.size(values[1]).weight * times)
         return _SCALAR
+
+    def _mixed(self, values: list[_Value], times: int) -> _Value:
+        """In Python: lists are converted to it, part by part, and what they come to is converted back."""
+        sizes = [self.size(value) for value in values]
+        weight = sum(size.weight for size in sizes)
+        self.spend((_CALL + (2 * _CONVERSION if any(size.length for size in sizes) else 10) * weight) * times)
+        return _together(sizes)
 
     def _contains(self, values: list[_Value], times: int) -> _Value:
         text, wanted = (self.size(value).weight for value in values[:2])

@@ -120,7 +120,7 @@ class Expression:
         self._path = path
         self._tree = tree
         self._in_map = in_map
-        self._mixing: cel.Expression | None = None
+        self._mixing: tuple[cel.Expression, Node] | None = None
 
     def evaluate(self, variables: Variables) -> Any:
         """The value as JSON.
@@ -135,25 +135,30 @@ class Expression:
         if self._path is not None:
             return _walk(self._path, data)
         if self._tree is not None:
-            try:
-                check_cost(self._tree, data)
-            except TooCostly:
-                raise self._failed(_TOO_COSTLY) from None
+            self._check_cost(self._tree, data)
         value, fault = self._run(self._program, data)
         if fault is not None and _BEYOND_64_BITS in fault:
             data = _with_doubles(data)
             value, fault = self._run(self._program, data)
         if fault is not None and cel_numbers.is_mixed(fault):
-            value, fault = self._run(self._mixing_program(), data)
+            program, tree = self._mixing_program()
+            self._check_cost(tree, data)  # always: what CEL calculates by itself costs next to nothing, this does not
+            value, fault = self._run(program, data)
         if fault is not None:
             raise self._failed(failure(fault))
         return to_json(value)
 
-    def _mixing_program(self) -> cel.Expression:
+    def _mixing_program(self) -> tuple[cel.Expression, Node]:
         if self._mixing is None:
             serialized = cel_numbers.exchanged(self._program.serialize())
-            self._mixing = _mixing_environment(self._in_map).deserialize(serialized)
+            self._mixing = _mixing_environment(self._in_map).deserialize(serialized), tree_of(serialized)
         return self._mixing
+
+    def _check_cost(self, tree: Node, data: dict[str, Any]) -> None:
+        try:
+            check_cost(tree, data)
+        except TooCostly:
+            raise self._failed(_TOO_COSTLY) from None
 
     def _run(self, program: cel.Expression, data: dict[str, Any]) -> tuple[Any, str | None]:
         """CEL's value, or its message on why there is none."""
@@ -281,7 +286,7 @@ def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
         return faults
     named, reads_any = references(tokens)
     steps = None if reads_any else frozenset(reference.step_id for reference in named)
-    tree = tree_of(program) if may_be_costly(tokens) else None
+    tree = tree_of(program.serialize()) if may_be_costly(tokens) else None
     secret_names = frozenset(secret.name for secret in secrets if secret.name is not None)
     names = frozenset(_NAMES[in_map]).intersection(token.text for token in tokens)
     expression = Expression(source, program, names, steps, secret_names, plain_path(tokens), tree, in_map)
