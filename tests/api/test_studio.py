@@ -1,5 +1,6 @@
 """The studio's files, and how its pages come by a token."""
 
+import gzip
 import time
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
@@ -166,7 +167,28 @@ def test_every_address_is_the_page_and_what_it_loads_is_kept(files: Path) -> Non
     assert {(each.status_code, each.text[:15]) for each in pages} == {(200, "<p>The page</p>")}
     assert {each.headers["cache-control"] for each in pages} == {"no-cache"}
     assert (script.headers["content-encoding"], script.text[:10]) == ("gzip", "let a = 1;")
+    assert script.headers["vary"] == "Accept-Encoding"
     assert "immutable" in script.headers["cache-control"]
     assert icon.headers["content-type"].startswith("image/svg+xml")
     assert [each.status_code for each in missing] == [404] * 3
     assert not any("for nobody else" in each.text for each in missing)
+
+
+@IN_PROCESS
+def test_what_a_page_loads_is_compressed_once_for_all_who_ask(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (files / "assets").mkdir(parents=True)
+    script = files / "assets" / "once.js"
+    script.write_text("let a = 1;" * 1000)
+    compressions: list[int] = []
+    compress = gzip.compress
+    monkeypatch.setattr(gzip, "compress", lambda content: compressions.append(len(content)) or compress(content))
+    with TestClient(Litestar([studio_files()], dependencies=NOTHING)) as client:
+        packed = [client.get("/studio/assets/once.js") for _ in range(3)]
+        plain = client.get("/studio/assets/once.js", headers={"Accept-Encoding": "identity"})
+        script.write_text("let b = 2;" * 1000)
+        built_again = client.get("/studio/assets/once.js")
+
+    assert {each.text for each in [*packed, plain]} == {"let a = 1;" * 1000}
+    assert "content-encoding" not in plain.headers
+    assert built_again.text == "let b = 2;" * 1000
+    assert len(compressions) == 2
