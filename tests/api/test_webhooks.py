@@ -330,7 +330,8 @@ def test_what_the_step_says_of_a_header_counts_save_what_is_the_servers(server: 
     headers = {
         "location": "https://example.com/", "content-type": "text/plain; charset=utf-8", "Content-Encoding": "gzip",
         "X-Request-ID": "theirs", "X-Frame-Options": "ALLOW", "Set-Cookie": "a=b", "Clear-Site-Data": "*",
-        "Content-Security-Policy": "default-src *",
+        "Content-Security-Policy": "default-src *", "NEL": "{}", "Report-To": "{}", "Alt-Svc": "clear", "X-Sendfile": "/etc/passwd",
+        "X-Accel-Redirect": "/internal/",
     }  # fmt: skip
     said = {"status": 302, "headers": headers, "body": "gr\u00fc\u00df"}
     workflow_id = hooked(server, "none", node("say", "webhook.respond", said), respond="when_finished")
@@ -342,8 +343,14 @@ def test_what_the_step_says_of_a_header_counts_save_what_is_the_servers(server: 
     assert answer.headers.get_list("content-type") == ["text/plain; charset=utf-8"]
     assert answer.headers.get_list("x-request-id") == ["ours"]
     assert answer.headers.get_list("x-frame-options") == ["DENY"]
-    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
-    assert {"content-encoding", "set-cookie", "clear-site-data"}.isdisjoint(answer.headers)
+    policy = set(answer.headers["content-security-policy"].split("; "))
+    assert {"default-src 'none'", "form-action 'none'", "base-uri 'none'", "sandbox"} <= policy, (
+        "a page asks for no password"
+    )
+    assert {"content-encoding", "set-cookie", "clear-site-data", "nel", "report-to", "alt-svc"}.isdisjoint(
+        answer.headers
+    )
+    assert {"x-sendfile", "x-accel-redirect"}.isdisjoint(answer.headers), "a proxy would send what it keeps to itself"
 
 
 @pytest.mark.parametrize("body", [{"a": [1]}, None, ""])

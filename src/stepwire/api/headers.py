@@ -18,7 +18,11 @@ _ALWAYS = [
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 ]
-_DATA = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+# A webhook's answer may be a page of its workflow's owner: it is to be of no origin, and to ask nobody for a password.
+_DATA = (
+    b"content-security-policy",
+    b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox",
+)
 _STUDIO = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'{supabase}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"

@@ -7,12 +7,15 @@ from msgspec import Meta
 
 from stepwire.steps.base import BuiltIn, InlineContext, Outcome
 
-# What is the connection's, what the API says itself, and what would change the browser's view of the API's whole origin.
+# What is the connection's, what the API says itself, what would change the browser's view of the API's whole origin, and what
+# has a proxy in front of it send something else.
 _FORBIDDEN = frozenset({
-    "clear-site-data", "connection", "content-encoding", "content-length", "content-security-policy", "date", "keep-alive",
-    "proxy-authenticate", "referrer-policy", "server", "set-cookie", "strict-transport-security", "te", "trailer",
-    "transfer-encoding", "upgrade", "x-content-type-options", "x-frame-options", "x-request-id",
+    "accept-ch", "alt-svc", "clear-site-data", "connection", "content-encoding", "content-length", "content-security-policy",
+    "date", "keep-alive", "nel", "proxy-authenticate", "proxy-connection", "referrer-policy", "report-to", "server", "set-cookie",
+    "strict-transport-security", "te", "trailer", "transfer-encoding", "upgrade", "x-content-type-options", "x-frame-options",
+    "x-request-id", "x-sendfile",
 })  # fmt: skip
+_FORBIDDEN_BEGINNINGS = ("x-accel-",)
 
 
 class RespondConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,5 +48,9 @@ class Respond(BuiltIn):
     examples: ClassVar = [{"status": 200, "body": {"id": "{{ run.id }}"}}]
 
     def evaluate(self, config: RespondConfig, context: InlineContext) -> Outcome:
-        headers = {name: value for name, value in config.headers.items() if name.lower() not in _FORBIDDEN}
+        headers = {name: value for name, value in config.headers.items() if _may_be_said(name.lower())}
         return Outcome({"status": config.status, "headers": headers, "body": config.body})
+
+
+def _may_be_said(name: str) -> bool:
+    return name not in _FORBIDDEN and not name.startswith(_FORBIDDEN_BEGINNINGS)
