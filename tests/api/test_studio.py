@@ -96,7 +96,7 @@ def test_pages_of_other_origins_get_nothing(embedded: Api, browser: httpx.Client
     """Those of another port are of the same site: their requests bring the cookie along."""
     browser.post("/studio/sign-in", json={"code": sign_in_code(embedded.secret, time.time())})
     body = {"code": sign_in_code(embedded.secret, time.time())}
-    for origin in ("http://localhost:5173", "https://evil.example", "null"):
+    for origin in ("http://localhost:5173", "https://evil.example", "null", "http://["):
         answer = browser.post(path, json=body, headers={"Origin": origin})
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
     assert browser.post(path, content=b"code=x", headers={"Content-Type": "text/plain"}).status_code == 415

@@ -6,7 +6,6 @@ from functools import lru_cache
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Controller, MediaType, Request, Response, Router, get, post
@@ -58,8 +57,8 @@ def require_own_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRout
         Forbidden.
     """
     require_json(connection)
-    origin = connection.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != connection.headers.get("host"):
+    origin, host = connection.headers.get("origin"), connection.headers.get("host")
+    if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
         raise Forbidden("Only the studio's own pages sign in here.")
 
 
