@@ -41,6 +41,7 @@ def test_a_body_is_read_as_what_its_type_says(kind: str, body: bytes, value: Any
         ("application/x-www-form-urlencoded", b"&".join([b"a=1"] * 1001)), ("multipart/form-data; boundary=xx", b"nothing"),
         ("multipart/form-data", PARTS), ("multipart/form-data; boundary=xx", PARTS[:-10]),
         ("multipart/form-data; boundary=xx", PARTS.replace(b"one", b"\xff")),
+        (f"multipart/form-data; boundary=xx; a={';' * 1000}", PARTS),
     ],
 )  # fmt: skip
 def test_what_is_not_what_its_type_says_is_refused(kind: str, body: bytes) -> None:

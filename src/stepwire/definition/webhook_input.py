@@ -14,6 +14,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from stepwire.errors import Unacceptable
 
 MAX_FIELDS = 1000
+MAX_CONTENT_TYPE = 1000  # characters: reading its parameters takes time in proportion to their square
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json|text/json")
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 
@@ -27,9 +28,11 @@ def input_of(content_type: str, body: bytes) -> dict[str, Any]:
     ``body_base64``; no body is an empty input.
 
     Raises:
-        UnreadableBody: JSON or a form that cannot be read.
+        UnreadableBody: JSON or a form that cannot be read, or a content type.
         Unacceptable: JSON with a number that cannot be kept.
     """
+    if len(content_type) > MAX_CONTENT_TYPE:
+        raise UnreadableBody(f"The Content-Type has more than {MAX_CONTENT_TYPE:,} characters.")
     header = Message()
     header["content-type"] = content_type or "application/octet-stream"
     kind = header.get_content_type()
