@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from threading import get_ident
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from stepwire.db.journal import APPEND, WRITTEN, NewRun, accept
 from stepwire.db.limits import let_through, with_held_runs
 from stepwire.db.migrate import migrate
 from stepwire.db.pool import Pool, open_pool
+from stepwire.definition.validate import check
+from stepwire.runtime import plans
 from stepwire.runtime.children import Children
 from stepwire.runtime.executor import Executor
 from stepwire.runtime.plans import Plans
@@ -233,3 +236,16 @@ async def test_a_worker_goes_on_claiming_as_places_come_free(pool: Pool, service
 
     assert await pool.fetchval("SELECT count(*) FROM run WHERE status = 'completed'") == len(runs)
     assert most == slots, "the places beyond are for others"
+
+
+async def test_a_definition_is_compiled_while_the_other_runs_go_on(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take long: the loop that renews the leases must not wait for it."""
+    workflow_id = await workflow(pool, ONE, drawn=definition([node("a", "core.log", {"message": "{{ 1 }}"})]))
+    threads: list[int] = []
+    monkeypatch.setattr(plans, "check", lambda *given: threads.append(get_ident()) or check(*given))
+
+    plan = await Plans(pool, load_registry()).get(workflow_id)
+
+    assert list(plan.steps) == ["a"]
+    assert threads
+    assert get_ident() not in threads

@@ -52,7 +52,7 @@ class Plans:
         definition = await journal.definition(self._pool, workflow_id)
         if definition is None:
             raise PlanUnavailable("The workflow no longer exists.")
-        checked = check(definition, self._registry)
+        checked = await asyncio.to_thread(check, definition, self._registry)  # which may take long
         if checked.plan is None:
             first = "; ".join(issue.message for issue in checked.issues[:3])
             raise PlanUnavailable(f"The definition cannot be run by this installation: {first}")
