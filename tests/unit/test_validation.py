@@ -173,6 +173,14 @@ def test_children_of_a_group_are_steps_like_others() -> None:
     assert issues(definition(nodes)) == []
 
 
+@pytest.mark.parametrize("count", [25, 26])
+def test_a_workflow_has_at_most_a_hundred_uses_of_opt_map_since_each_doubles_what_is_compiled(count: int) -> None:
+    source = "input.?a.optMap(a, a).optMap(b, b).optFlatMap(c, optional.of(c)).optMap(d, d).orValue(1)"
+    found = issues(chain(*(node(f"s{number}", LOG, {"message": f"{{{{ {source} }}}}"}) for number in range(count))))
+
+    assert [code for code, *_ in found] == ([] if count == 25 else ["too-many-optionals"])
+
+
 @pytest.mark.parametrize("count", [2000, 2001])
 def test_a_workflow_has_at_most_two_thousand_steps(count: int) -> None:
     found = issues(chain(*(node(f"s{number}", LOG, {}) for number in range(count))))

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from stepwire.definition.containers import Containers, plan_of
+from stepwire.definition.cost import OPTIONAL_MACROS
 from stepwire.definition.expressions import Scope
 from stepwire.definition.graph import Definition, Edge, parse
 from stepwire.definition.nearest import did_you_mean
@@ -15,6 +16,7 @@ from stepwire.definition.step import compile_step
 from stepwire.errors import InvalidDefinition, Issue
 
 MAX_STEPS = 2000
+MAX_OPTIONALS = 100  # four in one expression make it sixteen times as large, to compile and in memory
 MAX_ISSUES = 10_000
 ERROR_HANDLE = "error"
 SHOWN_HANDLES = 20
@@ -62,6 +64,8 @@ class _Graph:
         for edge in self.edges.values():
             self.incoming[edge.target].append(edge)
             self.outgoing[edge.source].append(edge)
+        configs = str([node.settings.get("config") for node in definition.steps])
+        self.has_too_many_optionals = sum(configs.count(name) for name in OPTIONAL_MACROS) > MAX_OPTIONALS
 
     def issues(self) -> Iterator[Issue]:
         """What is wrong with the graph itself."""
@@ -69,6 +73,9 @@ class _Graph:
             yield Issue(code="empty", message="The workflow has no step.")
         if len(self.nodes) > MAX_STEPS:
             yield Issue(code="too-many-steps", message=f"A workflow has at most {MAX_STEPS:,} steps.", path="/nodes")
+        if self.has_too_many_optionals:
+            message = f"A workflow has at most {MAX_OPTIONALS} uses of optMap and optFlatMap."
+            yield Issue(code="too-many-optionals", message=message, path="/nodes")
         yield from self._duplicates()
         yield from self._parents()
         yield from self.containers.issues(self.edges.values())
@@ -78,7 +85,9 @@ class _Graph:
         yield from self._unreachable()
 
     def compile_steps(self) -> tuple[list[Step], list[Issue]]:
-        """Every node as a step, and what is wrong with each by itself."""
+        """Every node as a step, and what is wrong with each by itself; nothing where compiling them takes too much."""
+        if self.has_too_many_optionals:
+            return [], []
         steps: list[Step] = []
         issues: list[Issue] = []
         upstream = self._upstream()
