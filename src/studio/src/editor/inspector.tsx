@@ -5,6 +5,7 @@ import { lazy, Suspense, useId, useMemo, useState } from "react";
 import { answer, useClient } from "../api/client";
 import type { Catalog } from "../graph/catalog";
 import { type FlowNode, isDecoration, type StepData, stepTypeOf, textOf } from "../graph/definition";
+import { writeJson } from "../ui/exact";
 import { JsonField, jsonObject, jsonObjectFault } from "../ui/json-field";
 import { isObject } from "../ui/json";
 import { Loading } from "../ui/loading";
@@ -104,7 +105,7 @@ function Names({ node, onChange }: { node: FlowNode; onChange: (data: StepData) 
 }
 
 function Raw({ data, isReadOnly, onChange }: { data: StepData; isReadOnly: boolean; onChange: (data: StepData) => void }) {
-  const [text, setText] = useState(() => JSON.stringify(data, null, 2));
+  const [text, setText] = useState(() => writeJson(data, 2));
   if (isReadOnly) return <pre tabIndex={0}>{text}</pre>;
   return (
     <JsonField

@@ -3,6 +3,7 @@ import { type SubmitEvent, useState } from "react";
 
 import { answer, newKey, type Schedule, type Schemas, useClient } from "../api/client";
 import { Dialog, DialogActions } from "../ui/dialog";
+import { writeJson } from "../ui/exact";
 import { JsonField, jsonObject, jsonObjectFault } from "../ui/json-field";
 import { ProblemNote } from "../ui/problem";
 import { schedulesKey } from "./schedules-key";
@@ -35,7 +36,7 @@ export function ScheduleForm({ workflowId, schedule, taken, onClose }: ScheduleF
   const client = useClient();
   const queries = useQueryClient();
   const [wanted, setWanted] = useState(() => wantedOf(schedule, taken));
-  const [input, setInput] = useState(() => JSON.stringify(schedule?.input ?? {}, null, 2));
+  const [input, setInput] = useState(() => writeJson(schedule?.input ?? {}, 2));
   const [key, setKey] = useState(newKey);
   const change = (changes: Partial<Wanted>) => {
     setWanted({ ...wanted, ...changes });
