@@ -83,7 +83,7 @@ async def test_what_is_wrong_is_said_at_its_place_and_leads_there(chromium: Brow
         await open_workflow(page, workflow["id"])
         problem = page.locator(".problems").get_by_role("button").first
 
-        await expect(problem).to_be_visible()
+        await page.locator(".problems").get_by_text("1 problem").click()
         await problem.click()
         await expect(page.get_by_label("Selected step")).to_contain_text(await problem.inner_text())
         await expect(step(page, "a").locator(".problem")).to_be_visible()
