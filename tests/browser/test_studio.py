@@ -349,3 +349,22 @@ async def test_who_is_signed_out_is_told_how_to_come_back(chromium: Browser, ser
         kept = await page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
 
     assert kept == '[{},{},""]', "no token is kept where scripts can read it"
+
+
+async def test_a_schedule_is_looked_ahead_at_made_paused_and_deleted(chromium: Browser, server: Api, mine: Api) -> None:
+    workflow_id = mine.publish(chain(drawn("a", "core.log", {"message": "x"})))
+    async with opened(chromium, server, expects_errors=True) as page:  # there is no hook yet
+        await page.goto(f"{mine.url}/studio/workflows/{workflow_id}/triggers")
+        await page.get_by_role("button", name="New schedule").click()
+        form = page.get_by_role("dialog")
+        await form.get_by_label("Time zone").fill("Europe/Berlin")
+        await form.get_by_label("Cron").fill("30 2 29 3 *")
+        await expect(form.get_by_role("row").filter(has_text="-03-29 02:30:00+02:00")).to_have_count(3)
+        await form.get_by_role("button", name="Save").click()
+        await page.get_by_role("button", name="Pause default").click()
+        await page.get_by_role("button", name="Resume default").click()
+        await page.get_by_role("button", name="Delete default").click()
+        await form.get_by_role("button", name="Delete").click()
+        await expect(page.get_by_text("It is not started by the clock.")).to_be_visible()
+    found = mine.http.get("/api/v1/triggers/schedules", params={"workflow_id": workflow_id}).json()
+    assert found["items"] == []

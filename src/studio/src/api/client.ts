@@ -22,6 +22,8 @@ export function useClient(): Client {
   return client;
 }
 
+const NO_CONTENT = 204;
+
 const clients = new WeakMap<Session, Client>();
 
 /** The typed client of a session: the same one for the same session. */
@@ -43,7 +45,7 @@ function authorizing(session: Session): Middleware {
     },
     async onResponse({ response }) {
       if (response.status === 401) session.expire();
-      return response.ok && response.body !== null ? exact(response) : undefined;
+      return response.ok && response.status !== NO_CONTENT ? exact(response) : undefined;
     },
   };
 }
