@@ -116,6 +116,7 @@ async def test_everything_is_done_by_the_keyboard_alone(page: Page, mine: Api) -
     await expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     await keyboard.press("Escape")
     await page.locator(".react-flow__node").first.focus()
+    await expect(page.locator(".react-flow__node").first).to_have_css("outline-style", "solid")
     await keyboard.press("Enter")
     await keyboard.press("c")
     await expect(page.get_by_role("dialog", name=re.compile("Connect"))).to_be_visible()
