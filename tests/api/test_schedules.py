@@ -178,6 +178,18 @@ def test_the_preview_says_what_clock_changes_do(own: Api) -> None:
     assert own.http.get(f"{SCHEDULES}/{schedule['id']}/preview", params={"n": 1001}).status_code == 400
 
 
+def test_a_cron_expression_is_looked_ahead_at_before_there_is_a_schedule(own: Api) -> None:
+    cron, timezone = "30 2 28-31 3 *", "Europe/Berlin"
+    stored = put(own, own.publish(WORK), cron, timezone=timezone, enabled=False).json()["id"]
+    seen = own.http.get(f"{SCHEDULES}/preview", params={"cron": cron, "timezone": timezone, "n": 60})
+    bad = own.http.get(f"{SCHEDULES}/preview", params={"cron": "61 * * * *", "timezone": "Mars/Phobos"})
+
+    assert seen.json() == own.http.get(f"{SCHEDULES}/{stored}/preview", params={"n": 60}).json()
+    assert len(seen.json()["items"]) == 60
+    assert (bad.status_code, [each["path"] for each in bad.json()["errors"]]) == (422, ["/cron", "/timezone"])
+    assert own.http.get(f"{SCHEDULES}/preview").status_code == 400
+
+
 def test_one_that_is_due_starts_a_run_that_knows_why(own: Api, services: dict[str, str]) -> None:
     workflow_id = own.publish(WORK)
     schedule = put(own, workflow_id, input={"n": 7}).json()

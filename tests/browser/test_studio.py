@@ -83,7 +83,7 @@ async def test_what_is_wrong_is_said_at_its_place_and_leads_there(chromium: Brow
         await open_workflow(page, workflow["id"])
         problem = page.locator(".problems").get_by_role("button").first
 
-        await expect(problem).to_be_visible()
+        await page.locator(".problems").get_by_text("1 problem").click()
         await problem.click()
         await expect(page.get_by_label("Selected step")).to_contain_text(await problem.inner_text())
         await expect(step(page, "a").locator(".problem")).to_be_visible()
@@ -116,6 +116,7 @@ async def test_everything_is_done_by_the_keyboard_alone(page: Page, mine: Api) -
     await expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     await keyboard.press("Escape")
     await page.locator(".react-flow__node").first.focus()
+    await expect(page.locator(".react-flow__node").first).to_have_css("outline-style", "solid")
     await keyboard.press("Enter")
     await keyboard.press("c")
     await expect(page.get_by_role("dialog", name=re.compile("Connect"))).to_be_visible()
@@ -349,3 +350,22 @@ async def test_who_is_signed_out_is_told_how_to_come_back(chromium: Browser, ser
         kept = await page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
 
     assert kept == '[{},{},""]', "no token is kept where scripts can read it"
+
+
+async def test_a_schedule_is_looked_ahead_at_made_paused_and_deleted(chromium: Browser, server: Api, mine: Api) -> None:
+    workflow_id = mine.publish(chain(drawn("a", "core.log", {"message": "x"})))
+    async with opened(chromium, server, expects_errors=True) as page:  # there is no hook yet
+        await page.goto(f"{mine.url}/studio/workflows/{workflow_id}/triggers")
+        await page.get_by_role("button", name="New schedule").click()
+        form = page.get_by_role("dialog")
+        await form.get_by_label("Time zone").fill("Europe/Berlin")
+        await form.get_by_label("Cron").fill("30 2 29 3 *")
+        await expect(form.get_by_role("row").filter(has_text="-03-29 02:30:00+02:00")).to_have_count(3)
+        await form.get_by_role("button", name="Save").click()
+        await page.get_by_role("button", name="Pause default").click()
+        await page.get_by_role("button", name="Resume default").click()
+        await page.get_by_role("button", name="Delete default").click()
+        await form.get_by_role("button", name="Delete").click()
+        await expect(page.get_by_text("It is not started by the clock.")).to_be_visible()
+    found = mine.http.get("/api/v1/triggers/schedules", params={"workflow_id": workflow_id}).json()
+    assert found["items"] == []

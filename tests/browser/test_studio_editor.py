@@ -189,3 +189,77 @@ async def test_what_no_editor_should_save_opens_and_is_saved_as_it_was(page: Pag
         each.pop("measured", None)
         each.pop("selected", None)
     assert saved == odd
+
+
+async def test_whole_numbers_keep_their_digits_and_texts_their_place(page: Page, mine: Api) -> None:
+    digits = "9007199254740993"
+    raw = """{"name": "Long numbers", "input_schema": {"type": "object", "properties": {"order": {"type": "integer"}}}, "definition": {
+        "nodes": [{"id": "a", "type": "core.transform", "position": {"x": 0, "y": 0}, "data": {"config": {"values": {"n": %s}}}},
+                  {"id": "b", "type": "core.log", "position": {"x": 260, "y": 0}, "data": {"config": {"message": "x"}}}],
+        "edges": [{"id": "ab", "source": "a", "target": "b"}], "theirs": [%s0]}}"""
+    sent = mine.http.post(
+        "/api/v1/workflows", content=raw % (digits, digits), headers={"Content-Type": "application/json"}
+    )
+    workflow_id = sent.json()["id"]
+    await open_workflow(page, workflow_id)
+    await step(page, "b").click()
+    await page.get_by_label("Label").fill("Says it")
+    until(lambda: stored(mine, workflow_id)["nodes"][1]["data"].get("label") == "Says it", "the label being saved")
+    await step(page, "a").click()
+    value = page.get_by_label("Values: value of n")
+    await expect(value).to_have_value(digits)
+    await value.fill("9007199254740995")
+    until(
+        lambda: stored(mine, workflow_id)["nodes"][0]["data"]["config"]["values"]["n"] == int(digits) + 2, "the value"
+    )
+    assert stored(mine, workflow_id)["theirs"] == [int(digits + "0")]
+
+    mine.http.post(f"/api/v1/workflows/{workflow_id}/publish").raise_for_status()
+    await page.reload()
+    await page.get_by_role("button", name="Run Long numbers").click()
+    await page.get_by_label("order").fill(digits)
+    await page.get_by_role("dialog").get_by_role("button", name="Start run").click()
+    await page.wait_for_url("**/studio/runs/*")
+    assert mine.run(page.url.partition("/runs/")[2].partition("?")[0])["input"] == {"order": int(digits)}
+    await expect(page.get_by_text(digits, exact=True)).to_be_visible()
+
+
+async def test_what_is_wrong_moves_nothing_until_somebody_asks(page: Page, mine: Api) -> None:
+    workflow_id = mine.create(laid_out(definition([drawn("a", "core.log", {"message": "x"})], [])))["id"]
+    await open_workflow(page, workflow_id)
+    await step(page, "a").click()
+    message = page.get_by_role("combobox", name="Message")
+    await message.wait_for()
+    canvas = page.locator(".canvas")
+    before = await canvas.bounding_box(), await message.bounding_box()
+
+    await message.fill("{{ input.")
+    await page.get_by_role("status").filter(has_text="1 problem").wait_for()
+    await expect(page.locator(".problems ul")).to_be_hidden()
+    assert (await canvas.bounding_box(), await message.bounding_box()) == before
+    await page.locator(".problems summary").click()
+    await expect(page.locator(".problems ul")).to_contain_text("The expression is not closed")
+    await message.fill("y")
+    await page.get_by_role("status").filter(has_text="Ready to publish").wait_for()
+    assert (await canvas.bounding_box(), await message.bounding_box()) == before
+
+
+async def test_what_was_not_saved_when_its_page_was_left_is_there_again(
+    chromium: Browser, server: Api, mine: Api
+) -> None:
+    workflow_id = mine.create(laid_out(definition([drawn("a", "core.log", {"message": "x"})], [])))["id"]
+    async with opened(chromium, server, expects_errors=True) as page:
+        await open_workflow(page, workflow_id)
+        await step(page, "a").click()
+        await page.get_by_role("combobox", name="Message").wait_for()
+        await page.context.set_offline(True)
+        await page.get_by_label("Label").fill("Mine")
+        await page.get_by_text("Not saved: no connection").wait_for()
+        await page.get_by_role("link", name="Workflows").click()
+        theirs = mine.http.get(f"/api/v1/workflows/{workflow_id}").json() | {"description": "theirs"}
+        mine.http.put(f"/api/v1/workflows/{workflow_id}", json=theirs).raise_for_status()
+        await page.context.set_offline(False)
+        await page.go_back()
+        await page.get_by_role("dialog").get_by_text("This draft was changed elsewhere").wait_for()
+        await page.get_by_role("button", name="Keep mine", exact=True).click()
+        until(lambda: stored(mine, workflow_id)["nodes"][0]["data"].get("label") == "Mine", "mine being saved")

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, post
+from litestar.openapi.spec import Example
 from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
@@ -21,6 +22,8 @@ from stepwire.api.workflows import REPLAYED
 from stepwire.services.paging import Paging
 from stepwire.services.schedules import ScheduleService
 
+Cron = Annotated[str, Parameter(max_length=200, examples=[Example(value="0 9 * * MON-FRI")])]
+Zone = Annotated[str, Parameter(max_length=64, description="An IANA time zone")]
 Count = Annotated[int, Parameter(query="n", ge=1, le=1000, description="How many")]
 
 
@@ -62,6 +65,14 @@ class ScheduleController(Controller):
         """List schedules, newest first."""
         part = await schedules.of_owner(owner, paging, workflow_id=workflow_id)
         return page_response(request, part, [schedule_response(each) for each in part.items], paging)
+
+    @get("/schedules/preview", operation_id="previewCron", responses=problems(422))
+    async def preview_cron(
+        self, schedules: ScheduleService, cron: Cron, timezone: Zone = "UTC", count: Count = 10
+    ) -> SchedulePreview:
+        """Look ahead before there is a schedule: when a cron expression would be due, with what clock changes do to that."""
+        tz, found = await schedules.look_ahead(cron, timezone, count)
+        return SchedulePreview([due_response(due, tz) for due in found])
 
     @get("/schedules/{schedule_id:uuid}", operation_id="getSchedule", responses=problems(404))
     async def get_schedule(self, schedule_id: UUID, schedules: ScheduleService, owner: UUID) -> ScheduleResponse:

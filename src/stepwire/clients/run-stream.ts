@@ -23,6 +23,8 @@ export interface Watching {
   token: () => string | Promise<string>;
   /** The last event that you have, if you have any: then the one after it comes next, and no snapshot counts. */
   after?: number;
+  /** Reads a message; `JSON.parse` unless given, which rounds whole numbers beyond 2^53. */
+  parse?: (text: string) => unknown;
   onSnapshot?: (snapshot: Snapshot) => void;
   onEvent?: (event: RunEvent) => void;
   /** Whether events come as they happen: false from a lost connection to the next one. */
@@ -55,7 +57,7 @@ export async function watchRun(watching: Watching, signal?: AbortSignal): Promis
 
 /** One connection, until it ends: with which code, and why. */
 async function connect(
-  { api, runId, token, onSnapshot, onEvent, onLive }: Watching,
+  { api, runId, token, parse = JSON.parse, onSnapshot, onEvent, onLive }: Watching,
   after: number | undefined,
   onSeen: (seq: number) => void,
   signal?: AbortSignal,
@@ -97,7 +99,7 @@ async function connect(
   socket.onclose = ({ code, reason }) => { end(code, reason); };
   socket.onmessage = ({ data }: MessageEvent<string>) => {
     heard = Date.now();
-    const frame: Frame = JSON.parse(data);
+    const frame = parse(data) as Frame;
     if (frame.type === "error") {
       problem = frame.problem.detail ?? frame.problem.title;
     } else if (frame.type === "snapshot") {

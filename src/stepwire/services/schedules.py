@@ -68,7 +68,7 @@ class ScheduleService:
         workflow = await self._workflows.get(owner, wanted.workflow_id)
         check_text(wanted.name, "name")
         check_json(wanted.input, "input", self._max_input_bytes)
-        cron, tz = _readable(wanted)
+        cron, tz = _readable(wanted.cron, wanted.timezone)
         if workflow.input_schema is not None:
             workflow.input_schema.check(wanted.input)
         digest = None if key is None else request_hash(msgspec.to_builtins(wanted))
@@ -156,7 +156,18 @@ class ScheduleService:
             repository = ScheduleRepository(session=session)
             found = _found(await repository.of_owner(owner, schedule_id), schedule_id)
             now, tz = await repository.now(), zone(found.timezone)
-        return tz, await asyncio.to_thread(lambda: list(islice(dues(found.cron, tz, now), count)))
+        return tz, await _coming(found.cron, tz, now, count)
+
+    async def look_ahead(self, cron: str, timezone: str, count: int) -> tuple[ZoneInfo, list[Due]]:
+        """The next instants of a schedule that there is not. Raises: InvalidSchedule."""
+        readable, tz = _readable(cron, timezone)
+        async with self._database.session() as session:
+            now = await ScheduleRepository(session=session).now()
+        return tz, await _coming(readable, tz, now, count)
+
+
+async def _coming(cron: str, tz: ZoneInfo, now: datetime, count: int) -> list[Due]:
+    return await asyncio.to_thread(lambda: list(islice(dues(cron, tz, now), count)))
 
 
 async def _due(
@@ -168,15 +179,15 @@ async def _due(
     return {"next_fire_at": following, "due_at": looked_at}
 
 
-def _readable(wanted: Wanted) -> tuple[str, ZoneInfo]:
+def _readable(given: str, timezone: str) -> tuple[str, ZoneInfo]:
     issues: list[Issue] = []
     cron, tz = "", ZoneInfo("UTC")
     try:
-        cron = checked(wanted.cron)
+        cron = checked(given)
     except BadCron as error:
         issues.append(Issue(code="cron", message=str(error), path="/cron"))
     try:
-        tz = zone(wanted.timezone)
+        tz = zone(timezone)
     except BadCron as error:
         issues.append(Issue(code="timezone", message=str(error), path="/timezone"))
     if issues:

@@ -3,6 +3,7 @@ import { createContext, use } from "react";
 
 import type { components, paths } from "../../generated/api";
 import type { Session } from "../auth/session";
+import { parseJson, writeJson } from "../ui/exact";
 import { type Problem, ProblemError } from "./problem";
 
 export type Schemas = components["schemas"];
@@ -21,13 +22,15 @@ export function useClient(): Client {
   return client;
 }
 
+const NO_CONTENT = 204;
+
 const clients = new WeakMap<Session, Client>();
 
 /** The typed client of a session: the same one for the same session. */
 export function connect(session: Session): Client {
   let client = clients.get(session);
   if (client === undefined) {
-    client = createClient<paths>({ baseUrl: location.origin });
+    client = createClient<paths>({ baseUrl: location.origin, bodySerializer: (body) => writeJson(body) });
     client.use(authorizing(session));
     clients.set(session, client);
   }
@@ -40,10 +43,19 @@ function authorizing(session: Session): Middleware {
       request.headers.set("Authorization", `Bearer ${await session.token()}`);
       return request;
     },
-    onResponse({ response }) {
+    async onResponse({ response }) {
       if (response.status === 401) session.expire();
+      return response.ok && response.status !== NO_CONTENT ? exact(response) : undefined;
     },
   };
+}
+
+/** An answer whose numbers keep their digits. */
+async function exact(response: Response): Promise<Response> {
+  const { status, statusText } = response;
+  const text = await response.text(), headers = new Headers(response.headers);
+  headers.set("Content-Length", String(text.length)); // where there is none, the client reads the text by itself
+  return Object.assign(new Response(text, { status, statusText, headers }), { json: () => Promise.resolve(parseJson(text)) });
 }
 
 interface Answer<T> {

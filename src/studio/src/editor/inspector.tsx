@@ -5,6 +5,7 @@ import { lazy, Suspense, useId, useMemo, useState } from "react";
 import { answer, useClient } from "../api/client";
 import type { Catalog } from "../graph/catalog";
 import { type FlowNode, isDecoration, type StepData, stepTypeOf, textOf } from "../graph/definition";
+import { writeJson } from "../ui/exact";
 import { JsonField, jsonObject, jsonObjectFault } from "../ui/json-field";
 import { isObject } from "../ui/json";
 import { Loading } from "../ui/loading";
@@ -25,6 +26,7 @@ export function Inspector({ node, catalog }: { node: FlowNode; catalog: Catalog 
   const [isRaw, setIsRaw] = useState(false);
   const scope = useScope(node, catalog);
   const own = useMemo(() => issues.filter(({ node_id }) => node_id === node.id), [issues, node.id]);
+  const placeless = isRaw ? own : own.filter(({ path }) => path?.startsWith("/data/config") !== true); // the form says the others
   const type = catalog.get(stepTypeOf(node));
   const change = (data: StepData) => {
     const state = store.getState();
@@ -34,7 +36,7 @@ export function Inspector({ node, catalog }: { node: FlowNode; catalog: Catalog 
     <section className="inspector" aria-label="Selected step">
       <h2>{type?.title ?? stepTypeOf(node)}</h2>
       {type !== undefined && <p className="note"><Prose text={type.description} /></p>}
-      {own.length > 0 && <ul className="problem" aria-label="What is wrong">{own.map(({ message, path }, index) => <li key={index}><Prose text={message} /> {placeIn(path) !== "" && <code>{placeIn(path)}</code>}</li>)}</ul>}
+      {placeless.length > 0 && <ul className="problem" aria-label="What is wrong">{placeless.map(({ message, path }, index) => <li key={index}><Prose text={message} /> {placeIn(path) !== "" && <code>{placeIn(path)}</code>}</li>)}</ul>}
       <div className="form-kinds row" role="group" aria-label="Edit as">
         <button type="button" aria-pressed={!isRaw} onClick={() => setIsRaw(false)}>Form</button>
         <button type="button" aria-pressed={isRaw} onClick={() => setIsRaw(true)}>JSON</button>
@@ -104,7 +106,7 @@ function Names({ node, onChange }: { node: FlowNode; onChange: (data: StepData) 
 }
 
 function Raw({ data, isReadOnly, onChange }: { data: StepData; isReadOnly: boolean; onChange: (data: StepData) => void }) {
-  const [text, setText] = useState(() => JSON.stringify(data, null, 2));
+  const [text, setText] = useState(() => writeJson(data, 2));
   if (isReadOnly) return <pre tabIndex={0}>{text}</pre>;
   return (
     <JsonField
@@ -129,14 +131,15 @@ function useScope(node: FlowNode, catalog: Catalog): Scope {
   return useMemo(() => {
     const { nodes } = store.getState();
     const before = upstream({ nodes, edges }, node.id);
-    const steps = nodes.filter((each) => before.has(each.id) && !isDecoration(each)).map((each) => ({ id: each.id, output: outputOf(each, catalog) }));
+    const steps = nodes.filter((each) => before.has(each.id) && !isDecoration(each)).map((each) => ({ id: each.id, output: outputOf(each, catalog, input) }));
     return { input, steps, secrets: secrets ?? [], isInMap: node.parentId !== undefined };
   }, [store, edges, node.id, node.parentId, input, catalog, secrets]);
 }
 
-/** The schema of a step's output; a transform's names are those that it was given. */
-function outputOf(node: FlowNode, catalog: Catalog): unknown {
+/** The schema of a step's output; a trigger gives the run's input, and a transform's names are those that it was given. */
+function outputOf(node: FlowNode, catalog: Catalog, input: unknown): unknown {
   const type = stepTypeOf(node);
+  if (catalog.get(type)?.kind === "trigger") return input;
   const values = node.data.config?.values;
   if (type === "core.transform" && typeof values === "object" && values !== null) {
     return { properties: Object.fromEntries(Object.keys(values).map((name) => [name, {}])) };

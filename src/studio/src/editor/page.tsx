@@ -15,7 +15,7 @@ import { Inspector, loadForms } from "./inspector";
 import { Palette } from "./palette";
 import { Problems } from "./problems";
 import { Saver } from "./saver";
-import { documentOf } from "./store";
+import { type DocumentStore, documentOf } from "./store";
 import { Toolbar } from "./toolbar";
 import { useKeys } from "./use-keys";
 import { useValidation } from "./use-validation";
@@ -32,6 +32,7 @@ export default function Editor({ id }: { id: string }) {
   const { data, error } = useQuery({
     queryKey: ["workflow", id, "edited"], staleTime: Infinity, gcTime: 0,
     queryFn: async (): Promise<Loaded> => {
+      await left.get(id)?.saver?.save();
       const { data: workflow, response } = await answered(client.GET("/api/v1/workflows/{workflow_id}", { params: { path: { workflow_id: id } } }));
       return { workflow, etag: response.headers.get("ETag") ?? "" };
     },
@@ -47,24 +48,20 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
   const flow = useReactFlow();
   const catalog = useCatalog();
   const isReadOnly = workflow.status !== "draft";
-  const [store] = useState(() => documentOf(workflow));
-  const saver = useSaver(() => (isReadOnly ? undefined : new Saver(client, id, etag, store)));
+  const { store, saver } = useWork(id, () => {
+    const made = documentOf(workflow);
+    return { store: made, saver: isReadOnly ? undefined : new Saver(client, id, etag, made) };
+  });
   const saving = useSyncExternalStore(saver?.subscribe ?? nothing, saver?.current ?? asSaved);
   const validation = useValidation(id, store, !isReadOnly);
   const [refused, setRefused] = useState<readonly ValidationIssue[]>([]);
   const [isHelping, setIsHelping] = useState(false);
   const [isConnecting, setIsConnecting] = useState(false);
+  const [areListed, setAreListed] = useState(false);
 
   useEffect(() => {
     if (!isReadOnly) void Promise.allSettled([loadForms(), import("./layout")]);
   }, [isReadOnly]);
-  useEffect(() => {
-    const warn = (event: BeforeUnloadEvent) => {
-      if (saver?.hasUnsaved === true) event.preventDefault();
-    };
-    addEventListener("beforeunload", warn);
-    return () => removeEventListener("beforeunload", warn);
-  }, [saver]);
   const help = useCallback(() => setIsHelping(true), []);
   const connect = useCallback(() => setIsConnecting(true), []);
   useKeys({ store, saver, isReadOnly, onHelp: help, onConnect: connect });
@@ -83,14 +80,17 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
       <div className="editor">
         <Toolbar
           workflow={workflow} saver={saver} saving={saving} onPublished={published} isHelping={isHelping} onHelp={setIsHelping}
-          onProblems={(error) => setRefused(error instanceof ProblemError ? error.issues.map(asIssue) : [])}
+          onProblems={(error) => {
+            setRefused(error instanceof ProblemError ? error.issues.map(asIssue) : []);
+            setAreListed(true);
+          }}
         />
         <div className="editor-body">
           {!isReadOnly && <details className="side" open={innerWidth > 800}><summary>Steps</summary><Palette catalog={catalog} /></details>}
           <div className="canvas"><Canvas catalog={catalog} /></div>
           <Side catalog={catalog} isConnecting={isConnecting} onConnected={() => setIsConnecting(false)} />
         </div>
-        {!isReadOnly && <Problems validation={{ ...validation, issues }} />}
+        {!isReadOnly && <Problems validation={{ ...validation, issues }} isOpen={areListed} onOpen={setAreListed} />}
         {saver !== undefined && saving.theirs !== undefined && <Conflict saver={saver} theirs={saving.theirs} />}
       </div>
     </EditingContext>
@@ -108,17 +108,28 @@ function Side({ catalog, isConnecting, onConnected }: { catalog: ReturnType<type
   );
 }
 
-/** A saver for as long as the page is there; what is not saved when it goes is saved then. */
-function useSaver(make: () => Saver | undefined): Saver | undefined {
-  const [saver] = useState(make);
+interface Work {
+  store: DocumentStore;
+  saver: Saver | undefined;
+}
+
+/** What was worked on, by workflow, when its page was left. */
+const left = new Map<string, Work>();
+
+/** A document, saved as it changes for as long as the page is there. What is not saved when it goes is saved then, or found again. */
+function useWork(id: string, make: () => Work): Work {
+  const [work] = useState(() => {
+    const before = left.get(id);
+    return before?.saver?.hasUnsaved === true ? before : make();
+  });
   useEffect(() => {
-    saver?.open();
+    work.saver?.open();
     return () => {
-      void saver?.save();
-      saver?.close();
+      left.set(id, work);
+      work.saver?.close();
     };
-  }, [saver]);
-  return saver;
+  }, [id, work]);
+  return work;
 }
 
 function asIssue(issue: Partial<ValidationIssue> & { code: string; message: string }): ValidationIssue {

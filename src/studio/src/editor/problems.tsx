@@ -2,11 +2,17 @@ import { Prose } from "../ui/prose";
 import { useEditing } from "./context";
 import type { Validation } from "./use-validation";
 
-/** All that keeps the workflow from being published. Each leads to its place. */
-export function Problems({ validation: { issues, isCurrent } }: { validation: Validation }) {
+interface ProblemsProps {
+  validation: Validation;
+  isOpen: boolean;
+  onOpen: (isOpen: boolean) => void;
+}
+
+/** All that keeps the workflow from being published, listed when somebody asks for it. Each leads to its place. */
+export function Problems({ validation: { issues, isCurrent }, isOpen, onOpen }: ProblemsProps) {
   const { focus } = useEditing();
   return (
-    <details className="problems" open={issues.length > 0 && issues.length <= 5}>
+    <details className={`problems ${issues.length === 0 ? "" : "any"}`} open={isOpen} onToggle={({ currentTarget }) => onOpen(currentTarget.open)}>
       <summary>
         <span role="status">{issues.length === 0 ? (isCurrent ? "Ready to publish" : "Checking …") : `${issues.length} ${issues.length === 1 ? "problem" : "problems"}`}</span>
       </summary>

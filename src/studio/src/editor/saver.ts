@@ -42,15 +42,28 @@ export class Saver {
 
   /** Save what changes from now on. */
   open(): void {
+    addEventListener("beforeunload", this.warn);
     this.stop = this.store.subscribe(({ revision }, before) => {
       if (revision !== before.revision) this.changed();
     });
   }
 
+  /** Take no more changes; those that are not saved yet are saved once that is possible. */
   close(): void {
     this.stop?.();
-    clearTimeout(this.timer);
+    this.stop = undefined;
+    void this.save();
+    this.rest();
   }
+
+  /** Once it is closed and all is saved, nothing keeps the page from being left. */
+  private rest(): void {
+    if (this.stop === undefined && !this.hasUnsaved) removeEventListener("beforeunload", this.warn);
+  }
+
+  private readonly warn = (event: BeforeUnloadEvent): void => {
+    if (this.hasUnsaved) event.preventDefault();
+  };
 
   get hasUnsaved(): boolean {
     return this.store.getState().revision !== this.savedRevision;
@@ -115,6 +128,7 @@ export class Saver {
     this.failures = 0;
     this.become({ status: this.hasUnsaved ? "unsaved" : "saved" });
     if (this.hasUnsaved) this.after(QUIET_MS);
+    this.rest();
   }
 
   private async failed(error: unknown): Promise<void> {

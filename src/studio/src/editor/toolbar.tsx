@@ -8,6 +8,7 @@ import { useStore } from "zustand";
 import { answer, type Schemas, useClient, type Workflow } from "../api/client";
 import { drawn, type FlowNode } from "../graph/definition";
 import { RunButton } from "../run/start";
+import { writeJson } from "../ui/exact";
 import { ProblemNote } from "../ui/problem";
 import { useDuplicate } from "../workflows/actions";
 import { imported } from "../workflows/import";
@@ -61,7 +62,7 @@ export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isHe
     requestAnimationFrame(() => void flow.fitView({ maxZoom: 1, padding: 0.15, duration: 200 }));
   };
   const save = () => {
-    const content = JSON.stringify(savedOf(store.getState()), null, 2);
+    const content = writeJson(savedOf(store.getState()), 2);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([content], { type: "application/json" }));
     link.download = `${name.replace(/[^\p{L}\p{N}]+/gu, "-") || "workflow"}.json`;

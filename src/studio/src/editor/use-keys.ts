@@ -1,6 +1,7 @@
 import { useEffect } from "react";
 
 import { definitionOf } from "../graph/definition";
+import { parseJson, writeJson } from "../ui/exact";
 import { isObject } from "../ui/json";
 import { insert, removeSelected, selection } from "./edit";
 import type { Saver } from "./saver";
@@ -40,7 +41,7 @@ export function useKeys({ store, saver, isReadOnly, onHelp, onConnect }: Keys): 
       const chosen = selection(state);
       if (isBusy(event.target) || chosen.nodes.length === 0 || !(getSelection()?.isCollapsed ?? true)) return;
       event.preventDefault();
-      event.clipboardData?.setData("text/plain", JSON.stringify({ stepwire: 1, ...chosen }, null, 2));
+      event.clipboardData?.setData("text/plain", writeJson({ stepwire: 1, ...chosen }, 2));
       if (event.type === "cut" && !isReadOnly) state.change(removeSelected(state));
     };
     const paste = (event: ClipboardEvent) => {
@@ -78,7 +79,7 @@ function isBusy(target: EventTarget | null): boolean {
 /** Nodes and edges that were copied, here or as a definition from elsewhere. */
 function drawingIn(text: string): Pick<Content, "nodes" | "edges"> | undefined {
   try {
-    const read: unknown = JSON.parse(text);
+    const read = parseJson(text);
     const { nodes, edges } = definitionOf(isObject(read) && isObject(read.definition) ? read.definition : read);
     return nodes.length === 0 ? undefined : { nodes, edges };
   } catch {

@@ -1,7 +1,9 @@
+import { parseJson, writeJson } from "../ui/exact";
+
 /** How a value that may be anything is shown in a text field: strings as they are, all else as JSON. */
 export function shown(value: unknown): string {
   if (value === undefined) return "";
-  return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+  return typeof value === "string" ? value : writeJson(value, 2);
 }
 
 const TEXT_LIKE = /^\s*(?:[{[]|-?\d|true\s*$|false\s*$|null\s*$|")/;
@@ -14,7 +16,7 @@ export function meant(text: string, wantsText: boolean): unknown {
   if (text === "") return undefined;
   if (wantsText || !TEXT_LIKE.test(text) || text.trimStart().startsWith("{{")) return text;
   try {
-    return JSON.parse(text) as unknown;
+    return parseJson(text);
   } catch {
     return text;
   }

@@ -1,5 +1,6 @@
 import { type ReactNode, type SubmitEvent, useState } from "react";
 
+import { writeJson } from "../ui/exact";
 import { readJson } from "../ui/json";
 import { jsonObjectFault, JsonField } from "../ui/json-field";
 import { plainObject } from "./plain";
@@ -24,14 +25,14 @@ export default function DataForm({ schema, label, issues, at, initial = {}, onSu
   const canBeForm = hasFields(schema);
   const [isForm, setIsForm] = useState(canBeForm);
   const [value, setValue] = useState<unknown>(initial);
-  const [text, setText] = useState(() => JSON.stringify(initial, null, 2));
+  const [text, setText] = useState(() => writeJson(initial, 2));
 
   const change = (toForm: boolean) => {
     if (toForm) {
       const read = readJson(text);
       if (read.ok) setValue(read.value);
     } else {
-      setText(JSON.stringify(plainObject(value), null, 2));
+      setText(writeJson(plainObject(value), 2));
     }
     setIsForm(toForm);
   };

@@ -1,5 +1,7 @@
 import { type OutputUnit, type Schema, Validator } from "@cfworker/json-schema";
 
+import { isObject } from "../ui/json";
+
 /** Something that does not fit a schema. */
 export interface Fault {
   /** The keys and indexes that lead to it. */
@@ -16,7 +18,7 @@ const validators = new WeakMap<object, Validator>();
 
 /** What of a value does not fit a JSON Schema 2020-12. Interpreted, since a strict Content-Security-Policy lets nothing be compiled. */
 export function faultsOf(schema: object, value: unknown): Fault[] {
-  const { errors } = validatorOf(schema).validate(value ?? null);
+  const { errors } = validatorOf(schema).validate(inNumbers(value ?? null));
   const certain = errors.filter((error) => !isOfAlternative(error, errors));
   const leaves = certain.filter((error) => !SUMMARIES.has(error.keyword));
   const shown = leaves.length > 0 ? leaves : certain.slice(0, 1);
@@ -24,11 +26,18 @@ export function faultsOf(schema: object, value: unknown): Fault[] {
   return [...faults.values()].slice(0, MAX_FAULTS);
 }
 
+/** The validator knows no bigints: near enough for what a schema asks of numbers. */
+function inNumbers(value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (Array.isArray(value)) return value.map(inNumbers);
+  return isObject(value) ? Object.fromEntries(Object.entries(value).map(([key, each]) => [key, inNumbers(each)])) : value;
+}
+
 function validatorOf(schema: object): Validator {
   let validator = validators.get(schema);
   if (validator === undefined) {
     // A copy: the validator writes into the schema that it is given.
-    validator = new Validator(JSON.parse(JSON.stringify(schema)) as Schema, "2020-12", false);
+    validator = new Validator(inNumbers(schema) as Schema, "2020-12", false);
     validators.set(schema, validator);
   }
   return validator;

@@ -1,6 +1,7 @@
 import { Plus, X } from "lucide-react";
 import { useState } from "react";
 
+import { writeJson } from "../ui/exact";
 import { JsonField, jsonObject, jsonObjectFault } from "../ui/json-field";
 import { type Field, fieldsOf, KINDS, schemaOf } from "./schema-fields";
 import "./forms.css";
@@ -72,7 +73,7 @@ function rowsOf(schema: unknown): Row[] | undefined {
 }
 
 function textOf(schema: unknown): string {
-  return schema === undefined || schema === null ? "" : JSON.stringify(schema, null, 2);
+  return schema === undefined || schema === null ? "" : writeJson(schema, 2);
 }
 
 function Fields({ label, rows, isDisabled, onChange }: { label: string; rows: readonly Row[]; isDisabled: boolean; onChange: (rows: Row[]) => void }) {

@@ -3,6 +3,7 @@ import type { RJSFSchema, UiSchema } from "@rjsf/utils";
 import { type ReactNode, useId, useMemo } from "react";
 
 import { pathOf } from "./faults";
+import { EXACT_FIELDS } from "./number-field";
 import { TEMPLATES } from "./templates";
 import { placed, VALIDATOR } from "./validator";
 import "./forms.css";
@@ -37,7 +38,7 @@ export function SchemaForm({ schema, uiSchema = {}, value, onChange, onSubmit, i
   })), [issues, at]);
   return (
     <Form<unknown>
-      className="schema-form" idPrefix={prefix} schema={schema} uiSchema={uiSchema} formData={value} validator={VALIDATOR} templates={TEMPLATES}
+      className="schema-form" idPrefix={prefix} schema={schema} uiSchema={uiSchema} formData={value} validator={VALIDATOR} templates={TEMPLATES} fields={EXACT_FIELDS}
       extraErrors={said} noHtml5Validate showErrorList={false} focusOnFirstError useFallbackUiForUnsupportedType
       experimental_defaultFormStateBehavior={DEFAULTS_STATE}
       onError={() => undefined} // they are at their fields

@@ -133,7 +133,7 @@ export function drawnEdge(edge: Edge): Edge {
 
 /** A text that a node carries, whatever else editors put there. */
 export function textOf(value: unknown): string | undefined {
-  return typeof value === "string" ? value : typeof value === "number" ? String(value) : undefined;
+  return typeof value === "string" ? value : typeof value === "number" || typeof value === "bigint" ? String(value) : undefined;
 }
 
 function objects(value: unknown): Record<string, unknown>[] {

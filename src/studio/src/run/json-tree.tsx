@@ -2,13 +2,14 @@ import { ChevronDown, ChevronRight } from "lucide-react";
 import { useMemo, useState } from "react";
 
 import { CopyButton } from "../ui/copy";
+import { writeJson } from "../ui/exact";
 import "./json-tree.css";
 
 const PAGE = 100, LONG_TEXT = 300, TEXT_PAGE = 20_000, OPEN_AT_FIRST = 12;
 
 /** A value that may be large: what is folded is not there, and of long lists and texts a part at a time. */
 export function JsonTree({ value, what }: { value: unknown; what: string }) {
-  const text = useMemo(() => JSON.stringify(value, null, 2) as string | undefined, [value]);
+  const text = useMemo(() => (value === undefined ? undefined : writeJson(value, 2)), [value]);
   if (text === undefined) return <p className="note">Nothing.</p>;
   return (
     <div className="json-tree">

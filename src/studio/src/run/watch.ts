@@ -1,6 +1,7 @@
 import { type Snapshot, watchRun } from "../../../stepwire/clients/run-stream";
 import { answer, type Client } from "../api/client";
 import { ProblemError } from "../api/problem";
+import { parseJson } from "../ui/exact";
 import { Listeners } from "../auth/listeners";
 import type { Session } from "../auth/session";
 import { type Fact, factOf } from "./events";
@@ -67,7 +68,7 @@ export class Watch {
   private async follow(signal: AbortSignal): Promise<void> {
     try {
       this.last = await watchRun({
-        api: location.origin, runId: this.runId, token: this.session.token,
+        api: location.origin, runId: this.runId, token: this.session.token, parse: parseJson,
         ...(this.last !== undefined && { after: this.last }),
         onSnapshot: (snapshot) => {
           this.snapshot = snapshot;

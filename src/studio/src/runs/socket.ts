@@ -1,4 +1,5 @@
 import { base64url, expiry } from "../../../stepwire/clients/run-stream";
+import { parseJson } from "../ui/exact";
 import type { ListFrame } from "./feed";
 
 export interface WatchingList {
@@ -67,7 +68,7 @@ async function connect({ api, workflowId, token, onFrame }: WatchingList, signal
   socket.onclose = ({ code }) => end(code);
   socket.onmessage = ({ data }: MessageEvent<string>) => {
     heard = Date.now();
-    const frame = JSON.parse(data) as Frame;
+    const frame = parseJson(data) as Frame;
     if (frame.type === "error") problem = frame.problem.detail ?? frame.problem.title;
     else if (frame.type !== "pong") onFrame(frame);
   };

@@ -1,11 +1,11 @@
-import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
 
 import { answer, type Schemas, useClient } from "../api/client";
 import { ProblemNote } from "../ui/problem";
 import { Moment } from "../ui/time";
 
-const SHOWN = 10;
+const SHOWN = 10, SHOWN_BEFORE = 3, QUIET_MS = 400;
 
 interface PreviewProps {
   scheduleId: string;
@@ -28,24 +28,47 @@ export function Preview({ scheduleId, name, cron, timezone }: PreviewProps) {
     <details onToggle={(event) => setIsOpen(event.currentTarget.open)}>
       <summary>The next {SHOWN} times<span className="visually-hidden"> of {name}</span></summary>
       <ProblemNote error={error} />
-      {data?.items.length === 0 && <p className="note">It is not due any more.</p>}
-      {data !== undefined && data.items.length > 0 && (
-        <div className="wide">
-          <table>
-            <thead><tr><th scope="col">In {timezone}</th><th scope="col">For you</th><th scope="col">Notes</th></tr></thead>
-            <tbody>
-              {data.items.map((due) => (
-                <tr key={due.at}>
-                  <td className="mono">{due.local.replace("T", " ")}</td>
-                  <td><Moment at={due.at} /></td>
-                  <td>{notesOf(due)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      {data !== undefined && <Times items={data.items} timezone={timezone} />}
     </details>
+  );
+}
+
+/** When a schedule would be due that is still being written. */
+export function PreviewBefore({ cron, timezone }: { cron: string; timezone: string }) {
+  const client = useClient();
+  const [asked, setAsked] = useState({ cron, timezone });
+  useEffect(() => {
+    const timer = setTimeout(() => setAsked({ cron, timezone }), QUIET_MS);
+    return () => clearTimeout(timer);
+  }, [cron, timezone]);
+  const { data, error } = useQuery({
+    queryKey: ["cron-preview", asked], enabled: asked.cron !== "" && asked.timezone !== "", placeholderData: keepPreviousData,
+    queryFn: ({ signal }) => answer(client.GET("/api/v1/triggers/schedules/preview", { signal, params: { query: { ...asked, n: SHOWN_BEFORE } } })),
+  });
+  return (
+    <div className="preview-before" aria-live="polite">
+      {error !== null ? <p className="problem">{error.message}</p> : data !== undefined && cron !== "" && <Times items={data.items} timezone={asked.timezone} />}
+    </div>
+  );
+}
+
+function Times({ items, timezone }: { items: readonly Schemas["DueResponse"][]; timezone: string }) {
+  if (items.length === 0) return <p className="note">It is not due any more.</p>;
+  return (
+    <div className="wide">
+      <table>
+        <thead><tr><th scope="col">Next in {timezone}</th><th scope="col">For you</th><th scope="col">Notes</th></tr></thead>
+        <tbody>
+          {items.map((due) => (
+            <tr key={due.at}>
+              <td className="mono">{due.local.replace("T", " ")}</td>
+              <td><Moment at={due.at} /></td>
+              <td>{notesOf(due)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

@@ -3,8 +3,10 @@ import { type SubmitEvent, useState } from "react";
 
 import { answer, newKey, type Schedule, type Schemas, useClient } from "../api/client";
 import { Dialog, DialogActions } from "../ui/dialog";
+import { writeJson } from "../ui/exact";
 import { JsonField, jsonObject, jsonObjectFault } from "../ui/json-field";
 import { ProblemNote } from "../ui/problem";
+import { PreviewBefore } from "./preview";
 import { schedulesKey } from "./schedules-key";
 
 type Wanted = Required<Pick<Schemas["ScheduleInput"], "name" | "cron" | "timezone" | "enabled" | "overlap" | "catch_up" | "jitter">>;
@@ -35,7 +37,7 @@ export function ScheduleForm({ workflowId, schedule, taken, onClose }: ScheduleF
   const client = useClient();
   const queries = useQueryClient();
   const [wanted, setWanted] = useState(() => wantedOf(schedule, taken));
-  const [input, setInput] = useState(() => JSON.stringify(schedule?.input ?? {}, null, 2));
+  const [input, setInput] = useState(() => writeJson(schedule?.input ?? {}, 2));
   const [key, setKey] = useState(newKey);
   const change = (changes: Partial<Wanted>) => {
     setWanted({ ...wanted, ...changes });
@@ -75,6 +77,7 @@ export function ScheduleForm({ workflowId, schedule, taken, onClose }: ScheduleF
           Time zone <input value={wanted.timezone} onChange={(event) => change({ timezone: event.currentTarget.value })} required maxLength={64} list="zones" spellCheck={false} />
         </label>
         <datalist id="zones">{ZONES.map((zone) => <option key={zone} value={zone} />)}</datalist>
+        <PreviewBefore cron={wanted.cron.trim()} timezone={wanted.timezone.trim()} />
         <JsonField label="Input of its runs (JSON)" value={input} rows={4} onChange={(value) => { setInput(value); setKey(newKey()); }} />
         <label>
           When a run of it still goes on

@@ -22,7 +22,7 @@ export class ErrorBoundary extends Component<{ children: ReactNode }, { caught: 
         <div role="alert" className="problem">
           <h1>This page cannot be shown</h1>
           <p>{said(caught.error)}</p>
-          <p>What was saved is safe. If the server was updated meanwhile, loading the page again is all it takes.</p>
+          <p>What was saved is safe. If the server was updated meanwhile, or the connection was lost, loading the page again is all it takes.</p>
         </div>
         <button type="button" className="primary" onClick={() => location.reload()}>Reload</button>
       </div>

@@ -1,3 +1,5 @@
+import { isTooLarge, parseJson } from "./exact";
+
 export type Read = { ok: true; value: unknown } | { ok: false; message: string; line: number; column: number };
 
 const TOKEN = /[{}[\]:,]|"(?:[^"\\\p{Cc}]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/uy;
@@ -6,7 +8,7 @@ const SPACE = /[ \t\r\n]*/y;
 /** JSON, or where it goes wrong: engines disagree on whether they say so. */
 export function readJson(text: string): Read {
   try {
-    return { ok: true, value: JSON.parse(text) as unknown };
+    return { ok: true, value: parseJson(text) };
   } catch {
     const { at, message } = firstFault(text);
     const before = text.slice(0, at).split("\n");
@@ -32,6 +34,7 @@ function firstFault(text: string): { at: number; message: string } {
     TOKEN.lastIndex = at;
     const token = TOKEN.exec(text)?.[0];
     if (token === undefined) return { at, message: at < text.length ? `Expected ${said(wanted, open)} here.` : `It ends too early: ${said(wanted, open)} is missing.` };
+    if (isTooLarge(token)) return { at, message: "This number is too large." };
     const next = after(token, wanted, open);
     if (next === undefined) return { at, message: `Expected ${said(wanted, open)} here.` };
     wanted = next;
