@@ -38,6 +38,9 @@ DEQUEUE_SECONDS = ANSWER_SECONDS / 2  # how long to wait for a job before asking
 LAST_SECONDS = (
     4  # after the grace; then the worker ends hard: a thread that a step has left behind would keep it for ever
 )
+STOP_SECONDS = (
+    1  # for SAQ; it waits for its upkeep, which may sleep for half a minute before it looks whether it is to end
+)
 # A sweep that died with its worker keeps SAQ from starting the next one; SAQ's own sweep frees it after these.
 SWEEP_JOB_SECONDS, STUCK_JOB_SECONDS = 3, 2
 
@@ -111,14 +114,16 @@ async def _work(
     running = asyncio.create_task(runner.run())
     listening = asyncio.create_task(worker.start())
     ending = asyncio.create_task(stopped.wait())
+    stopping: list[asyncio.Task[None]] = []
     log.info("Worker %s is ready", runner.worker)
     try:
         await asyncio.wait({running, listening, ending}, return_when=asyncio.FIRST_COMPLETED)
         _end_by(grace_seconds + LAST_SECONDS)
-        await worker.stop()
+        stopping.append(asyncio.create_task(worker.stop()))
+        await asyncio.wait(stopping, timeout=STOP_SECONDS)
         await runner.stop(grace_seconds)
     finally:
-        tasks = (running, listening, ending, *beside)
+        tasks = (running, listening, ending, *stopping, *beside)
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)

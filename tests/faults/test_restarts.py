@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 
 from factories import chain, node
 from served import Served, kill
-from stack import Api, until
+from stack import Api, Process, until
 
 ONE = chain(node("a", "core.log", {"message": "a"}))
 WORKFLOWS, RUNS = "/api/v1/workflows", "/api/v1/runs"
@@ -23,6 +24,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     assert running.api is not None
     running.api.http.close()
     assert running.process.stop() == 0
+
+
+def test_a_worker_that_is_told_to_end_when_it_has_just_begun_does(
+    server_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A hard end, when something does not end by itself, has the code 1."""
+    codes = []
+    for number in range(3):
+        worker = Process("worker", server_environment, tmp_path / f"worker-{number}.log")
+        until(lambda worker=worker: "is ready" in worker.log.read_text(), "the worker being ready")
+        codes.append(worker.stop())
+
+    assert codes == [0, 0, 0]
 
 
 def api_of(served: Served) -> Api:
