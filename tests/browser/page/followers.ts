@@ -70,13 +70,13 @@ const byBrowser: Follower = async ({ api, token, run }) => {
   while (!OVER.has(String(events.at(-1)?.["event"]))) {
     const ticket = await fetch(`${api}/api/v1/runs/${run}/socket-ticket`, {
       method: "POST", headers: { Authorization: `Bearer ${token}` },
-    }).then(async (answer) => (answer.ok ? parsed(await answer.text())["ticket"] : undefined)).catch(() => undefined);
-    if (ticket === undefined) {
+    }).then(async (answer) => (answer.ok ? parsed(await answer.text())["ticket"] : null)).catch(() => null);
+    if (typeof ticket !== "string") {
       await new Promise((resolve) => setTimeout(resolve, quick.minReconnectionDelay));
       continue;
     }
     const source = new globalThis.EventSource(
-      `${api}/api/v1/runs/${run}/events?after=${events.length}&ticket=${encodeURIComponent(String(ticket))}`,
+      `${api}/api/v1/runs/${run}/events?after=${events.length}&ticket=${encodeURIComponent(ticket)}`,
     );
     await new Promise<void>((resolve) => {
       source.onmessage = ({ data }: MessageEvent<string>) => {
