@@ -5,7 +5,7 @@ import { type DragEvent, useCallback, useMemo, useRef } from "react";
 
 import type { Catalog } from "../graph/catalog";
 import { drawnEdge, type FlowNode, isDecoration, stepTypeOf } from "../graph/definition";
-import { useIsFar } from "../graph/far";
+import { useHoldsAll, useIsFar } from "../graph/far";
 import { type Mark, type Marks, MarksContext } from "../graph/marks";
 import { NODE_TYPES } from "../graph/nodes";
 import { groupBy } from "../ui/group";
@@ -85,12 +85,13 @@ export function Canvas({ catalog }: { catalog: Catalog }) {
   const frame = useRef<HTMLDivElement>(null);
   useInView(frame);
   const isFar = useIsFar();
+  const holdsAll = useHoldsAll(isFar);
 
   return (
     <MarksContext value={marks}>
       <ReactFlow<FlowNode>
         ref={frame} className={isFar ? "is-far" : ""} nodes={nodes} edges={edges} nodeTypes={NODE_TYPES} colorMode="system" minZoom={0.05} maxZoom={2} fitView fitViewOptions={FIT}
-        onlyRenderVisibleElements={nodes.length > MANY} nodesDraggable={!isReadOnly} nodesConnectable={!isReadOnly} deleteKeyCode={null}
+        onlyRenderVisibleElements={nodes.length > MANY && !holdsAll} nodesDraggable={!isReadOnly} nodesConnectable={!isReadOnly} deleteKeyCode={null}
         onNodesChange={changeNodes} onEdgesChange={changeEdges} onConnect={connect} isValidConnection={isValid}
         onNodeDragStop={(_event, _node, moved) => dropped(moved)}
         onDragOver={(event) => {

@@ -6,7 +6,7 @@ import "@xyflow/react/dist/style.css";
 import { Listeners } from "../auth/listeners";
 import { useCatalog } from "../graph/catalog";
 import { drawnEdge, type Definition, type FlowNode } from "../graph/definition";
-import { useIsFar } from "../graph/far";
+import { FAR, useHoldsAll, useIsFar } from "../graph/far";
 import { bringIntoView } from "../graph/focus";
 import { MarksContext } from "../graph/marks";
 import { NODE_TYPES } from "../graph/nodes";
@@ -29,8 +29,6 @@ export const RunCanvas = memo(function RunCanvas(props: CanvasProps) {
 });
 
 const FIT = { padding: 0.1, maxZoom: 1 };
-/** What is drawn smaller than this cannot be read: then the run is followed from step to step. */
-const LEGIBLE = 0.4;
 const FOLLOWS_MS = 150;
 
 function Flow({ definition, state, selected, onSelect }: CanvasProps) {
@@ -44,6 +42,7 @@ function Flow({ definition, state, selected, onSelect }: CanvasProps) {
   const canvas = useRef<HTMLDivElement>(null);
   const [follows, setFollows] = useState(false);
   const isFar = useIsFar();
+  const holdsAll = useHoldsAll(isFar);
   const current = follows && selected === undefined ? currentNode(state) : undefined; // who looks at a step is left there
 
   useEffect(() => {
@@ -71,7 +70,7 @@ function Flow({ definition, state, selected, onSelect }: CanvasProps) {
   return (
     <MarksContext value={marks}>
       <ReactFlow
-        ref={canvas} className={isFar ? "is-far" : ""} nodes={nodes} edges={edges} nodeTypes={NODE_TYPES} fitView fitViewOptions={FIT} minZoom={0.05} colorMode="system" onlyRenderVisibleElements
+        ref={canvas} className={isFar ? "is-far" : ""} nodes={nodes} edges={edges} nodeTypes={NODE_TYPES} fitView fitViewOptions={FIT} minZoom={0.05} colorMode="system" onlyRenderVisibleElements={!holdsAll}
         nodesDraggable={false} nodesConnectable={false} edgesFocusable={false} deleteKeyCode={null} selectionKeyCode={null} multiSelectionKeyCode={null}
         onNodesChange={(changes) => {
           onNodesChange(changes.filter(({ type }) => type !== "select"));
@@ -80,7 +79,7 @@ function Flow({ definition, state, selected, onSelect }: CanvasProps) {
         }}
         onPaneClick={() => onSelect(undefined)}
         onInit={() => void flow.fitView(FIT).then(() => {
-          if (flow.getZoom() < LEGIBLE && !ENDED.has(state.status)) setFollows(true);
+          if (flow.getZoom() < FAR && !ENDED.has(state.status)) setFollows(true); // from step to step, where they can be read
           if (selected !== undefined && canvas.current !== null) bringIntoView(flow, canvas.current, selected);
         })}
         onMoveStart={(event) => {
