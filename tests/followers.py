@@ -39,12 +39,14 @@ class Followers:
 
     def _keep_on(self, run_id: str, seen: list[int], chance: random.Random) -> None:
         """Until the run is over for good: a run that has failed may be taken up again while the others go on."""
+        rest = 0.5
+        while not self._is_over.is_set():
+            if self._connect(run_id, seen, chance):
+                rest *= 2  # else a thousand followers of what is over would be most of what the servers see
+            self._is_over.wait(chance.uniform(0, rest))
         deadline = time.monotonic() + 10 * PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            is_last = self._is_over.is_set()
-            if self._connect(run_id, seen, chance) and is_last:
-                return
-            time.sleep(0.05 if is_last else chance.uniform(0, 0.5))
+        while time.monotonic() < deadline and not self._connect(run_id, seen, chance):
+            time.sleep(0.05)
 
     def _connect(self, run_id: str, seen: list[int], chance: random.Random) -> bool:
         """One connection, which it may leave in the middle by itself; whether the server said that this was all."""
