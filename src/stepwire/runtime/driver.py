@@ -4,22 +4,21 @@ The order is the guarantee: journal, then act, then tell. A crash between any tw
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeGuard
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from stepwire.db.claims import ClaimedRun
 from stepwire.db.control import EndedChild, Outside
-from stepwire.db.entries import Entry, JournalEvent, JournalStep
+from stepwire.db.entries import Entry
 from stepwire.db.group_commit import Refused
 from stepwire.definition.plan import Plan
 from stepwire.engine.commands import Execute
-from stepwire.engine.events import AnyEvent, StepCancelled, StepFailed, StepRetrying, data_of, step_id_of
+from stepwire.engine.events import AnyEvent
 from stepwire.engine.facts import (
     Abandoned,
     Answered,
@@ -34,21 +33,19 @@ from stepwire.engine.facts import (
     WorkerLost,
 )
 from stepwire.engine.model import RunState, StepError
-from stepwire.engine.places import item_of, locate, scope_of
 from stepwire.engine.rest import rested_until
 from stepwire.engine.transition import advance
 from stepwire.errors import LeaseLost
 from stepwire.runtime.clock import jitter, now
-from stepwire.runtime.executor import CHILD_RUN, Prepared
-from stepwire.signals.live import Announcement, RunChange, channel, event_frame, owner_channel
+from stepwire.runtime.entries import cut_child_runs, journal_events, journal_steps
+from stepwire.runtime.executor import Prepared
+from stepwire.runtime.telling import Announce, Telling
 
-log = logging.getLogger(__name__)
 HOLD = timedelta(seconds=2)  # a run that goes on so soon is kept: giving it back and claiming it costs more
 INLINE_STEPS_AT_ONCE = 34  # then what they came to is handed to the journal, while the next ones are computed
 TURN_STEPS = 3  # then other runs have a turn, and the journal
 
 Append = Callable[[Entry], Awaitable[int | None]]
-Announce = Callable[[str, Announcement | RunChange], None]
 Hold = Callable[[ClaimedRun], Awaitable[None]]
 Waits = Callable[[int], None]
 LookOutside = Callable[[UUID, Sequence[str], Sequence[str]], Awaitable[Outside]]
@@ -95,7 +92,7 @@ class Driver:
         self.seq = run.seq  # of the last event that is durable, as `_durable` is the state of then
         self._durable = state
         self._writing: asyncio.Task[None] | None = None  # a stretch of inline steps
-        self._told_owner = run.seq  # of all up to here that is about the whole run
+        self._telling = Telling(run, hands.announce)
         self.expires_at = run.created_at + hands.longest_run
         self._hands = hands
         self._nudges = run.nudges
@@ -270,27 +267,22 @@ class Driver:
 
     def _entry(self, events: Sequence[AnyEvent], rests: bool) -> Entry:
         """What is to be written of the run as it is now; all before ``events`` has been."""
-        stored = [
-            JournalEvent(self.seq + number, event.name, step_id_of(event), _encode(data_of(event)), event.at)
-            for number, event in enumerate(events, 1)
-        ]
-        changed = dict.fromkeys(event.step_id for event in stored if event.step_id is not None)
+        stored = journal_events(events, self.seq + 1)
+        steps = journal_steps(self.plan, self.state, stored)
         return Entry(
             run_id=self.run.id,
             fence=self.run.fence,
             known_seq=self.seq,
             state=self.state,
             events=stored,
-            steps=[self._journal_step(step_id) for step_id in changed],
+            steps=steps,
             is_released=rests,
             wake_at=self.wake_at,
             nudges=self._nudges,
-            is_quiet=any(step_id in self._durable.asking for step_id in changed),
+            is_quiet=any(step.step_id in self._durable.asking for step in steps),
             parent_run_id=self.run.parent_run_id if self.state.is_finished else None,
             limited_workflow_id=self.run.workflow_id if self.state.is_finished and self.run.is_limited else None,
-            cut_steps=[
-                event.step_id for event in events if _cuts_off(event) and self._step_type(event.step_id) == CHILD_RUN
-            ],
+            cut_steps=cut_child_runs(self.plan, events),
         )
 
     async def _store(self, entry: Entry) -> None:
@@ -310,30 +302,7 @@ class Driver:
             self._is_nudged = True
             self.nudge()
         if entry.events:
-            self._tell(entry)
-
-    def _tell(self, entry: Entry) -> None:
-        """Whoever watches the run gets all of it, whoever watches the owner's list what is about the whole run."""
-        stored = entry.events
-        frames = [_frame(self.run.id, each) for each in stored]
-        announcement = Announcement(stored[0].seq, stored[-1].seq, entry.state.is_finished, frames)
-        self._hands.announce(channel(self.run.id), announcement)
-        whole = [frame for frame, each in zip(frames, stored, strict=True) if each.step_id is None]
-        if whole:
-            change = RunChange(self.run.id, self.run.workflow_id, self._told_owner, self.seq, whole)
-            self._hands.announce(owner_channel(self.run.owner_id), change)
-            self._told_owner = self.seq
-
-    def _journal_step(self, path: str) -> JournalStep:
-        scope = scope_of(self.state, path)
-        container = item_of(scope)[0] if scope else None
-        return JournalStep(path, self._step_type(path), self.state.step(path), container)
-
-    def _step_type(self, step_id: str) -> str:
-        try:
-            return locate(self.plan, step_id).step.type
-        except KeyError:
-            return "unknown"
+            self._telling.tell(entry)
 
     def _begin(self, effect: Prepared) -> None:
         async def attempt() -> None:
@@ -386,24 +355,9 @@ def _not_before(due_at: datetime | None) -> datetime:
     return at if due_at is None else max(at, due_at)
 
 
-def _cuts_off(event: AnyEvent) -> TypeGuard[StepCancelled | StepFailed | StepRetrying]:
-    """Whether the step no longer waits for what it has started."""
-    if isinstance(event, StepFailed | StepRetrying):
-        return event.error.code == "timeout"
-    return isinstance(event, StepCancelled)
-
-
 def _child_ended(child: EndedChild, at: datetime) -> ChildEnded:
     error = None if child.error is None else msgspec.convert(child.error, StepError)
     return ChildEnded(
         at=at, step_id=child.step_id, run_id=str(child.id), status=child.status, output=child.output, error=error,
         jitter=jitter(),
     )  # fmt: skip
-
-
-def _encode(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _frame(run_id: UUID, event: JournalEvent) -> msgspec.Raw:
-    return msgspec.Raw(event_frame(run_id, event.seq, event.event, event.step_id, event.data, event.at))
