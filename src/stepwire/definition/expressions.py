@@ -1,6 +1,6 @@
 """One CEL expression: compiled once, with the steps that it reads and all that is wrong with it, and evaluated.
 
-Only the outputs of the steps that an expression names are handed to the evaluator.
+Only what an expression names is handed to the evaluator: of the steps those, and of each value those fields.
 """
 
 import base64
@@ -16,6 +16,7 @@ from cel_expr_python.ext import ext_encoders, ext_math, ext_optional
 
 from stepwire.definition import cel_numbers
 from stepwire.definition.cel_messages import Fault, compile_faults, failure
+from stepwire.definition.cel_reads import Reads, only_read, reads_of
 from stepwire.definition.cel_tokens import (
     ITEM_VARIABLES,
     VARIABLES,
@@ -98,13 +99,25 @@ class Expression:
     ``names`` are the variables that it may read; ``secrets`` names the secrets, and there are no others for it.
     """
 
-    __slots__ = ("_in_map", "_mixing", "_path", "_program", "_tree", "names", "returns", "secrets", "source", "steps")
+    __slots__ = (
+        "_in_map",
+        "_mixing",
+        "_path",
+        "_program",
+        "_reads",
+        "_tree",
+        "names",
+        "returns",
+        "secrets",
+        "source",
+        "steps",
+    )
 
     def __init__(
         self,
         source: str,
         program: cel.Expression,
-        names: frozenset[str],
+        reads: Reads,
         steps: frozenset[str] | None,
         secrets: frozenset[str],
         path: list[Key] | None,
@@ -112,11 +125,12 @@ class Expression:
         in_map: bool,
     ) -> None:
         self.source = source
-        self.names = names
+        self.names = frozenset(reads)
         self.steps = steps
         self.secrets = secrets
         self.returns = program.return_type().name()
         self._program = program
+        self._reads = reads
         self._path = path
         self._tree = tree
         self._in_map = in_map
@@ -134,6 +148,7 @@ class Expression:
         data = variables.of(self.names, self.steps)
         if self._path is not None:
             return _walk(self._path, data)
+        data = only_read(data, self._reads)
         if self._tree is not None:
             self._check_cost(self._tree, data)
         value, fault = self._run(self._program, data)
@@ -288,8 +303,8 @@ def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
     steps = None if reads_any else frozenset(reference.step_id for reference in named)
     tree = tree_of(program.serialize()) if may_be_costly(tokens) else None
     secret_names = frozenset(secret.name for secret in secrets if secret.name is not None)
-    names = frozenset(_NAMES[in_map]).intersection(token.text for token in tokens)
-    expression = Expression(source, program, names, steps, secret_names, plain_path(tokens), tree, in_map)
+    reads = reads_of(tokens, frozenset(_NAMES[in_map]))
+    expression = Expression(source, program, reads, steps, secret_names, plain_path(tokens), tree, in_map)
     return CompiledSource(expression, named)
 
 
