@@ -35,7 +35,11 @@ def only_read(value: Any, reads: Reads | None) -> Any:
     """A JSON value with nothing in its objects but what is read. What is not there, or no object, is as it was."""
     if reads is None or not isinstance(value, dict):
         return value
-    return {name: only_read(value[name], inner) for name, inner in reads.items() if name in value}
+    return {
+        name: value[name] if inner is None else only_read(value[name], inner)
+        for name, inner in reads.items()
+        if name in value
+    }
 
 
 def _add(reads: dict[str, Any], names: list[str]) -> None:

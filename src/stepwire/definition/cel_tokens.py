@@ -79,10 +79,9 @@ def tokens_of(source: str) -> list[Token]:
     ]
 
 
-def references(tokens: list[Token]) -> tuple[tuple[StepReference, ...], bool]:
-    """The steps that an expression names, and whether it reads ``steps`` in a way that names none."""
+def references(tokens: list[Token]) -> tuple[StepReference, ...]:
+    """The steps that an expression names."""
     found: list[StepReference] = []
-    reads_any = False
     for index in roots(tokens):
         if tokens[index].text != "steps":
             continue
@@ -93,8 +92,8 @@ def references(tokens: list[Token]) -> tuple[tuple[StepReference, ...], bool]:
             case [str(step_id), *_]:
                 found.append(StepReference(step_id, None, tokens[index].offset))
             case _:
-                reads_any = True
-    return tuple(found), reads_any
+                pass
+    return tuple(found)
 
 
 def secret_references(tokens: list[Token]) -> list[SecretReference]:

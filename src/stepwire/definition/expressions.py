@@ -5,7 +5,7 @@ Only what an expression names is handed to the evaluator: of the steps those, an
 
 import base64
 import math
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -81,12 +81,17 @@ class Variables:
         self._step_ids = step_ids
         self._step = step
 
-    def of(self, names: Collection[str], steps: frozenset[str] | None) -> dict[str, Any]:
-        """These variables; of ``steps`` these, or all of them for None."""
-        values = {name: self._named(name) for name in names if name != "steps"}
-        if "steps" in names:
-            values["steps"] = {step_id: self._step(step_id) for step_id in (self._step_ids if steps is None else steps)}
-        return values
+    def of(self, reads: Reads) -> dict[str, Any]:
+        """Of these variables that which is read."""
+        return {
+            name: self._steps(inner) if name == "steps" else only_read(self._named(name), inner)
+            for name, inner in reads.items()
+        }
+
+    def _steps(self, reads: Reads | None) -> dict[str, Any]:
+        if reads is None:
+            return {step_id: self._step(step_id) for step_id in self._step_ids}
+        return {step_id: only_read(self._step(step_id), inner) for step_id, inner in reads.items()}
 
     def with_secrets(self, secrets: Mapping[str, str]) -> "Variables":
         """The same, for the expressions of a step that names these secrets."""
@@ -94,10 +99,7 @@ class Variables:
 
 
 class Expression:
-    """One compiled expression. ``steps`` names the steps that it reads; None: any, since one is picked at run time.
-
-    ``names`` are the variables that it may read; ``secrets`` names the secrets, and there are no others for it.
-    """
+    """One compiled expression. ``secrets`` names the secrets that it reads, and there are no others for it."""
 
     __slots__ = (
         "_in_map",
@@ -118,15 +120,12 @@ class Expression:
         source: str,
         program: cel.Expression,
         reads: Reads,
-        steps: frozenset[str] | None,
         secrets: frozenset[str],
         path: list[Key] | None,
         tree: Node | None,
         in_map: bool,
     ) -> None:
         self.source = source
-        self.names = frozenset(reads)
-        self.steps = steps
         self.secrets = secrets
         self.returns = program.return_type().name()
         self._program = program
@@ -145,10 +144,9 @@ class Expression:
         Raises:
             ExpressionFailed: with a sentence that says why there is none.
         """
-        data = variables.of(self.names, self.steps)
+        data = variables.of(self._reads)
         if self._path is not None:
             return _walk(self._path, data)
-        data = only_read(data, self._reads)
         if self._tree is not None:
             self._check_cost(self._tree, data)
         value, fault = self._run(self._program, data)
@@ -299,13 +297,11 @@ def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
     secrets = secret_references(tokens)
     if faults := tuple(fault for secret in secrets if (fault := _secret_fault(secret))):
         return faults
-    named, reads_any = references(tokens)
-    steps = None if reads_any else frozenset(reference.step_id for reference in named)
     tree = tree_of(program.serialize()) if may_be_costly(tokens) else None
     secret_names = frozenset(secret.name for secret in secrets if secret.name is not None)
     reads = reads_of(tokens, frozenset(_NAMES[in_map]))
-    expression = Expression(source, program, reads, steps, secret_names, plain_path(tokens), tree, in_map)
-    return CompiledSource(expression, named)
+    expression = Expression(source, program, reads, secret_names, plain_path(tokens), tree, in_map)
+    return CompiledSource(expression, references(tokens))
 
 
 def _token_fault(source: str, tokens: list[Token]) -> Fault | None:
