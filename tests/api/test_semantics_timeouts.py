@@ -58,7 +58,8 @@ def test_a_container_that_is_taken_up_has_all_its_time_again_and_no_more(server:
         assert (taken_up["status"], taken_up["error"] and taken_up["error"]["code"]) == ("failed", "timeout")
     stretches = [event["at"] for event in server.events(run_id) if event["event"] in ("run.retried", "run.failed")][1:]
     at = [datetime.fromisoformat(each) for each in stretches]
-    assert all(timedelta(seconds=0.3) <= end - begin < timedelta(seconds=5) for begin, end in zip(at[::2], at[1::2]))
+    took = [end - begin for begin, end in zip(at[::2], at[1::2], strict=True)]
+    assert all(timedelta(seconds=0.3) <= each < timedelta(seconds=5) for each in took)
 
 
 def test_a_question_is_over_at_the_earlier_of_its_two_timeouts(server: Api) -> None:

@@ -26,7 +26,8 @@ SELECT run.workflow_id, run.status, run.seq,
        (SELECT json_agg(item) FROM (
            SELECT json_build_array(container, left(step_id, position(']' in substr(step_id, length(container) + 1))
                       + length(container)), count(*) FILTER (WHERE status IN ('completed', 'failed', 'skipped', 'cancelled')),
-                      count(*) FILTER (WHERE status = 'failed' AND json_array_length(handles) = 0)) AS item
+                      count(*) FILTER (WHERE status = 'failed' AND json_array_length(handles) = 0),
+                      count(*) FILTER (WHERE status = 'cancelled')) AS item
            FROM step_run WHERE run_id = run.id AND container IS NOT NULL
            GROUP BY container, left(step_id, position(']' in substr(step_id, length(container) + 1)) + length(container))
        ) AS items) AS items
@@ -48,7 +49,10 @@ _SEQUENCES = "SELECT id, seq FROM run WHERE id = ANY($1::uuid[])"
 
 
 class MapSummary(msgspec.Struct):
-    """How many items a container has, all its occurrences together, and what has become of them."""
+    """How many items a container has, all its occurrences together, and what has become of them.
+
+    Those that have not begun, or that were cut off, are ``items`` alone.
+    """
 
     items: int = 0
     completed: int = 0
@@ -135,15 +139,15 @@ def _maps(record: Any) -> dict[str, MapSummary]:
     found: dict[str, MapSummary] = {}
     for path, (count, _) in containers.items():
         found.setdefault(_own_id(path, containers), MapSummary()).items += count
-    for container, _, settled, failed in msgspec.json.decode(
-        record["items"] or "[]", type=list[tuple[str, str, int, int]]
+    for container, _, settled, failed, cancelled in msgspec.json.decode(
+        record["items"] or "[]", type=list[tuple[str, str, int, int, int]]
     ):
         summary = found[_own_id(container, containers)]
         if settled < containers[container][1]:
             summary.running += 1
         elif failed:
             summary.failed += 1
-        else:
+        elif not cancelled:
             summary.completed += 1
     return found
 
