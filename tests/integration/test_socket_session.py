@@ -227,6 +227,21 @@ async def test_an_item_that_was_cut_off_is_neither_completed_nor_failed(server: 
     assert snapshot["maps"] == {"each": {"items": 5, "completed": 2, "failed": 0, "running": 0}}
 
 
+async def test_a_container_whose_id_begins_like_an_item_of_another_one_is_summed_up_by_its_id(server: Api) -> None:
+    containers = {"each": [1], "each[2]": [1, 2]}
+    nodes = [
+        each
+        for name, items in containers.items()
+        for each in (node(name, "core.map", {"items": items}), {**node(f"in {name}"), "parentId": name})
+    ]
+    run_id = server.execute(definition(nodes))["id"]
+
+    async with watching(server, run_id) as socket:
+        snapshot = json.loads(await socket.recv())
+
+    assert {name: each["items"] for name, each in snapshot["maps"].items()} == {"each": 1, "each[2]": 2}
+
+
 def waiting_items(server: Api, run_id: str) -> list[str]:
     steps = server.http.get(f"/api/v1/runs/{run_id}/steps").json()["items"]
     return sorted(step["step_id"] for step in steps if step["status"] == "waiting")

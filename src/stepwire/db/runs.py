@@ -1,6 +1,6 @@
 """Runs, their steps and events, as clients read them. The hot statements that write them are in `journal.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ _SNAPSHOT = """
 SELECT run.workflow_id, run.status, run.seq,
        (SELECT json_object_agg(step_id, status) FROM step_run WHERE run_id = run.id AND container IS NULL)
            AS step_statuses,
-       (SELECT json_object_agg(step_id, json_build_array(map->'items', map->'steps')) FROM step_run
+       (SELECT json_object_agg(step_id, json_build_array(map->'items', map->'steps', container)) FROM step_run
            WHERE run_id = run.id AND map IS NOT NULL) AS containers,
        (SELECT json_agg(item) FROM (
            SELECT json_build_array(container, left(step_id, position(']' in substr(step_id, length(container) + 1))
@@ -135,14 +135,15 @@ async def snapshot(pool: Pool, owner: UUID, run_id: UUID) -> Snapshot | None:
 
 
 def _maps(record: Any) -> dict[str, MapSummary]:
-    containers = msgspec.json.decode(record["containers"] or "{}", type=dict[str, tuple[int, int]])
+    containers = msgspec.json.decode(record["containers"] or "{}", type=dict[str, tuple[int, int, str | None]])
+    own_ids = {path: _own_id(path, around) for path, (_, _, around) in containers.items()}
     found: dict[str, MapSummary] = {}
-    for path, (count, _) in containers.items():
-        found.setdefault(_own_id(path, containers), MapSummary()).items += count
+    for path, (count, _, _) in containers.items():
+        found.setdefault(own_ids[path], MapSummary()).items += count
     for container, _, settled, failed, cancelled in msgspec.json.decode(
         record["items"] or "[]", type=list[tuple[str, str, int, int, int]]
     ):
-        summary = found[_own_id(container, containers)]
+        summary = found[own_ids[container]]
         if settled < containers[container][1]:
             summary.running += 1
         elif failed:
@@ -152,10 +153,9 @@ def _maps(record: Any) -> dict[str, MapSummary]:
     return found
 
 
-def _own_id(path: str, containers: Mapping[str, object]) -> str:
-    """A container's id in the definition, of its path."""
-    outer = max((each for each in containers if path.startswith(f"{each}[")), key=len, default=None)
-    return path if outer is None else path[len(outer) :].partition("].")[2]
+def _own_id(path: str, around: str | None) -> str:
+    """A container's id in the definition, of its path and that of the container ``around`` it."""
+    return path if around is None else path[len(around) :].partition("].")[2]
 
 
 async def status_of(pool: Pool, owner: UUID, run_id: UUID) -> str | None:
