@@ -48,7 +48,7 @@ class Children:
         if known is not None and (known.parent_attempt == attempt or known.status not in ("failed", "cancelled")):
             return known.id
         if known is not None and known.status == "failed":
-            await take_child_up(self._pool, parent.owner_id, known.id, parent.id, attempt)
+            await take_child_up(self._pool, parent, known.id, attempt)
             await self._waker.wake()
             return known.id
         child = await self._new(parent, step_id, attempt, workflow_id, value, wait)
@@ -57,7 +57,7 @@ class Children:
             return child.id
         known = await known_child(self._pool, parent.id, step_id)
         if known is None or known.parent_attempt != attempt:
-            raise StepFailed("parent-ended", "The run has ended.")
+            raise StepFailed("parent-ended", "The run has ended, or another worker drives it.")
         return known.id
 
     async def _new(
@@ -86,6 +86,7 @@ class Children:
             workflow_id=workflow_id,
             workflow_version=workflow.version,
             parent_run_id=parent.id,
+            parent_fence=parent.fence,
             parent_step_id=step_id,
             parent_attempt=attempt,
             is_awaited=wait,
