@@ -34,7 +34,8 @@ class Children:
         """The run for this attempt of a step; it is stored when this returns. While the database is away this waits.
 
         A repeat finds the run that the first call has started. The next attempt after a failure takes the failed run
-        up again from its failed steps; after a cancellation it starts another one.
+        up again from its failed steps; after a cancellation it starts another one. What becomes of a run that is not
+        waited for is none of its parent's business.
 
         Raises:
             StepFailed: the workflow is missing or not published, or the input does not fit it, or it is too deep.
@@ -45,8 +46,10 @@ class Children:
         self, parent: ClaimedRun, step_id: str, attempt: int, workflow_id: UUID, value: dict[str, Any], wait: bool
     ) -> UUID:
         known = await known_child(self._pool, parent.id, step_id)
-        if known is not None and (known.parent_attempt == attempt or known.status not in ("failed", "cancelled")):
-            return known.id
+        if known is not None:
+            is_this_attempts = known.parent_attempt == attempt
+            if not wait or is_this_attempts or known.status not in ("failed", "cancelled"):
+                return known.id
         if known is not None and known.status == "failed":
             await take_child_up(self._pool, parent, known.id, attempt)
             await self._waker.wake()
