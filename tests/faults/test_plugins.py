@@ -205,6 +205,21 @@ def test_a_run_whose_step_type_is_gone_fails_and_can_be_retried_when_it_is_back(
     assert plugged.api.finished(run["id"])["output"] == {"b": {"did": "well"}}
 
 
+def test_a_run_whose_step_type_is_gone_is_cancelled_by_whoever_takes_it_over(
+    plugged: Plugged, no_worker: None
+) -> None:
+    run_id = plugged.api.start(plugged.api.publish(chain(act("hang"), node("after"))))["id"]
+    worker = plugged.work(STEPWIRE_LEASE_SECONDS="5")
+    until(lambda: "a" in plugged.api.run(run_id)["context"]["steps"], "the step having begun")
+    worker.kill()
+    assert plugged.api.http.post(f"/api/v1/runs/{run_id}/cancel").json()["status"] == "running", "it is still leased"
+    plugged.work(PYTHONPATH="")
+
+    run = plugged.api.finished(run_id)
+
+    assert (run["status"], run["context"]["steps"]["a"]["status"]) == ("cancelled", "cancelled")
+
+
 # What comes of an attempt
 
 
