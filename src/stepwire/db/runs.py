@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -48,6 +48,9 @@ SELECT seq, event, step_id, data, at FROM (
 _SEQUENCES = "SELECT id, seq FROM run WHERE id = ANY($1::uuid[])"
 
 
+_AS_STARTED = (StepRun.position.nulls_last(), StepRun.step_id)
+
+
 class MapSummary(msgspec.Struct):
     """How many items a container has, all its occurrences together, and what has become of them.
 
@@ -71,6 +74,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     seq: int
     step_statuses: dict[str, StepStatus]
     maps: dict[str, MapSummary]
+
+
+class StepPlace(NamedTuple):
+    """A step that was reached, whether it has started, and whether it runs in a container."""
+
+    step_id: str
+    has_started: bool
+    is_inner: bool
 
 
 class RunRepository(Repository[Run]):
@@ -110,15 +121,25 @@ class RunRepository(Repository[Run]):
             count=partial(count_runs, self.session, kind, since=since, until=until), **part,
         )  # fmt: skip
 
-    async def steps(self, run_ids: Sequence[UUID], *, with_items: bool = False) -> Sequence[StepRun]:
-        """The step runs of these runs that were reached, in the order they started; those never started come last.
-
-        What runs in containers only ``with_items``.
+    async def steps(self, run_ids: Sequence[UUID]) -> Sequence[StepRun]:
+        """The steps of these runs that were reached, without what runs in containers, in the order they started; those
+        never started come last.
         """
-        statement = select(StepRun).where(StepRun.run_id.in_(run_ids))
-        if not with_items:
-            statement = statement.where(StepRun.container.is_(None))
-        return (await self.session.scalars(statement.order_by(StepRun.position.nulls_last(), StepRun.step_id))).all()
+        wanted = StepRun.run_id.in_(run_ids), StepRun.container.is_(None)
+        return (await self.session.scalars(select(StepRun).where(*wanted).order_by(*_AS_STARTED))).all()
+
+    async def step_places(self, run_id: UUID) -> list[StepPlace]:
+        """Where each step that was reached stands among them, in that order: of ten thousand, this is all that a page needs
+        to know of the others.
+        """
+        columns = select(StepRun.step_id, StepRun.position.is_not(None), StepRun.container.is_not(None))
+        rows = await self.session.execute(columns.where(StepRun.run_id == run_id).order_by(*_AS_STARTED))
+        return [StepPlace(*row) for row in rows]
+
+    async def some_steps(self, run_id: UUID, step_ids: Sequence[str]) -> Sequence[StepRun]:
+        """Those of these steps that were reached, in any order."""
+        wanted = StepRun.run_id == run_id, StepRun.step_id.in_(step_ids)
+        return (await self.session.scalars(select(StepRun).where(*wanted))).all()
 
     async def events(self, run_id: UUID, *, after: int, limit: int) -> Sequence[RunEvent]:
         statement = select(RunEvent).where(RunEvent.run_id == run_id, RunEvent.seq > after)
