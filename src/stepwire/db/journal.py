@@ -116,9 +116,10 @@ WHERE run.parent_run_id = step.run_id AND run.parent_step_id = step.step_id AND 
 RETURNING run.id
 """
 
-# One that is held looks when it is let through: the end of a child run gives it no place.
+# One that is held looks when it is let through: the end of a child run gives it no place. To be cancelled it needs none.
 _NUDGE = """
-UPDATE run SET nudges = nudges + 1, wake_at = CASE WHEN is_held THEN wake_at ELSE now() END
+UPDATE run SET nudges = nudges + 1,
+    wake_at = CASE WHEN is_held AND cancel_requested_at IS NULL THEN wake_at ELSE now() END
 WHERE id = ANY($1::uuid[]) AND status IN ('queued', 'running', 'paused')
 RETURNING id
 """
