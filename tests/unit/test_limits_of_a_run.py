@@ -80,6 +80,43 @@ def test_a_containers_result_counts_like_any_output() -> None:
     assert (exceeds.status, exceeds.step("each[0].in").status) == ("failed", "completed")
 
 
+def given(path: str, items: int) -> ItemsGiven:
+    return ItemsGiven(at=NOW, step_id=path, attempt=1, input={}, items=items, concurrency=2, collects=True)
+
+
+def test_a_container_whose_items_have_too_many_steps_fails_before_the_first_of_them() -> None:
+    def plan(steps: int) -> Plan:
+        inner = [{**node(f"in{number}"), "parentId": "each"} for number in range(steps)]
+        return plan_of(definition([node("each", "core.map", {"items": []}), *inner]))
+
+    fits, _ = played(plan(100), given("each", 10_000))
+    exceeds, events = played(plan(101), given("each", 10_000))
+
+    assert (fits.status, fits.item_steps) == ("running", 1_000_000)
+    assert exceeds.error is not None
+    assert (exceeds.status, exceeds.error.code) == ("failed", "too-many-steps")
+    assert [event.name for event in events] == [
+        "run.started",
+        "step.scheduled",
+        "step.started",
+        "step.failed",
+        "run.failed",
+    ]
+
+
+def test_containers_in_containers_have_no_more_steps_together() -> None:
+    inner = [{**node("in", "core.map", {"items": []}), "parentId": "each"}]
+    innermost = [{**node(f"step{number}"), "parentId": "in"} for number in range(60)]
+    plan = plan_of(definition([node("each", "core.map", {"items": []}), *inner, *innermost]))
+
+    state, _ = played(plan, given("each", 2), given("each[0].in", 10_000), given("each[1].in", 10_000))
+
+    error = state.step("each[1].in").error
+    assert error is not None
+    assert error.code == "too-many-steps"
+    assert state.step("each[0].in").status == "running"
+
+
 def test_what_was_refused_for_the_limit_is_refused_on_replay_whatever_the_limit_is_then() -> None:
     plan = plan_of(chain(node("a"), node("b")))
     state, events = played(plan, *completed("a", KIB), *completed("b", KIB), limit=1500)

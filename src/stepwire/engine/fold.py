@@ -49,7 +49,10 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
                 known, status="running", input=value, started_at=at, position=position, map=plan, due_at=until
             )
             started = _put(state, step_id, known, step, started=max(state.started, position + 1))
-            return started if plan is None else _replace(started, maps=started.maps.insert(step_id, MapProgress()))
+            if plan is None:
+                return started
+            item_steps = state.item_steps + plan.items * plan.steps
+            return _replace(started, maps=started.maps.insert(step_id, MapProgress()), item_steps=item_steps)
         case StepRetrying(step_id=step_id, error=error, next_attempt_at=due_at):
             return _change(state, step_id, status="waiting", waits_for="time", error=error, due_at=due_at)
         case StepWaiting(step_id=step_id, until=until, waits_for=waits_for, output=output):
@@ -122,6 +125,7 @@ def counted(state: RunState) -> RunState:
         due=HashTrieMap({path: step.due_at for path, step in steps.items() if step.due_at is not None}),
         maps=HashTrieMap(maps),
         items=HashTrieMap(items),
+        item_steps=sum(step.map.items * step.map.steps for step in steps.values() if step.map is not None),
         context_bytes=sum(_bytes_of(step.output) for step in steps.values() if step.status == "completed"),
     )
 

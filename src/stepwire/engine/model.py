@@ -85,8 +85,9 @@ class RunState(msgspec.Struct, frozen=True):
     All but ``status``, ``steps``, ``output``, ``error`` and the instants could be counted anew from these; they are
     kept so that no event costs more than the one before. ``asking`` are the steps that wait for a person, ``awaiting``
     those that wait for a run, ``due`` those that wait for a time. ``settled`` counts the steps outside of containers,
-    ``items`` those of each item that has begun and not ended, by scope (``each[17].``). ``context_bytes`` is what the
-    outputs of the completed steps have together, as JSON.
+    ``items`` those of each item that has begun and not ended, by scope (``each[17].``). ``item_steps`` is how many steps
+    all items of the containers that have started have. ``context_bytes`` is what the outputs of the completed steps have
+    together, as JSON.
     """
 
     status: RunStatus = "queued"
@@ -99,6 +100,7 @@ class RunState(msgspec.Struct, frozen=True):
     due: "HashTrieMap[str, datetime]" = HashTrieMap()
     maps: "HashTrieMap[str, MapProgress]" = HashTrieMap()
     items: "HashTrieMap[str, int]" = HashTrieMap()
+    item_steps: int = 0
     context_bytes: int = 0
     output: Any = None
     error: StepError | None = None

@@ -67,6 +67,7 @@ from stepwire.engine.settlement import (
 MAX_ATTEMPTS = 100
 MAX_CONTEXT_BYTES = 16 << 20  # of the outputs of a run's steps together, where the shell says nothing else
 _FOLLOWED = (StepStarted, StepCompleted, StepFailed, StepSkipped, StepCancelled, RunStarted)  # see `consequences`
+MAX_ITEM_STEPS = 1_000_000  # of all containers of a run together
 MAX_LOST_ATTEMPTS = 10  # of a step whose workers die, where its policy does not allow more
 
 
@@ -249,6 +250,8 @@ def _report(
         case ItemsGiven(input=value, items=items, concurrency=concurrency, collects=collects):
             planned = locate(plan, path).step
             inner = len(planned.inner.steps) if planned.inner is not None else 0
+            if state.item_steps + items * inner > MAX_ITEM_STEPS:
+                return _too_many_steps(plan, state, fact)
             wanted = MapPlan(items, inner, concurrency, collects, _deadline(planned, at))
             return [StepStarted(at=at, step_id=path, attempt=attempt, input=value, map=wanted)]
         case AttemptCompleted(output=output, handles=handles):
@@ -326,6 +329,15 @@ def _when_due(plan: Plan, state: RunState, path: str, fact: TimePassed) -> AnyEv
 def _deadline(step: Step, started_at: datetime) -> datetime | None:
     """When an attempt that began then has taken too long, waits included; None where nothing limits it."""
     return None if step.timeout is None else started_at + timedelta(seconds=step.timeout)
+
+
+def _too_many_steps(plan: Plan, state: RunState, given: ItemsGiven) -> list[AnyEvent]:
+    """Containers in containers may come to any number of steps, each of which is kept in memory and in the database."""
+    at, path, attempt = given.at, given.step_id, given.attempt
+    message = f"With {given.items:,} items more, the run's containers would run more than {MAX_ITEM_STEPS:,} steps."
+    failed = AttemptFailed(at=at, step_id=path, attempt=attempt, code="too-many-steps", message=message)
+    started = StepStarted(at=at, step_id=path, attempt=attempt, input=given.input)
+    return [started, failure(locate(plan, path), state, failed)]
 
 
 def _too_large(plan: Plan, event: StepCompleted, size: int, limit: int) -> StepFailed:
