@@ -237,6 +237,16 @@ def test_item_and_index_are_there_in_a_map_and_nowhere_else():
     assert [issue.code for issue in issues_of("{{ item.price }}")] == ["unknown-variable"]
 
 
+@pytest.mark.parametrize(("value", "size"), [("abc", 3), ("éé", 4), (["é"], 6), ({"a": 1}, 7)])
+def test_what_a_step_is_given_is_counted_in_bytes(value, size):
+    compiled, _ = compile_value(["{{ input.x }}", "{{ input.n }}"], SCOPE)
+    read = Variables({"input": {"x": value, "n": 1}}.__getitem__, frozenset(), dict)
+
+    assert compiled.evaluate(read, size) == [value, 1]
+    with pytest.raises(ExpressionFailed, match=rf"more than {size - 1} bytes"):
+        compiled.evaluate(read, size - 1)
+
+
 def test_a_configuration_without_expressions_is_given_back_as_it_is():
     config = {"a": ["{{{{", {"b": 1}], "c": None}
 

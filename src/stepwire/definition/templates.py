@@ -203,7 +203,7 @@ class _Evaluation:
     def _within_budget(self, value: Any) -> Any:
         match value:
             case str():
-                self._left -= len(value)
+                self._left -= len(value) if value.isascii() else len(value.encode())
             case list() | dict():
                 self._left -= len(msgspec.json.encode(value))
             case _:
