@@ -162,8 +162,11 @@ class HttpRequest(BuiltIn):
         except AddressRefused as error:
             raise StepFailed("address-refused", f"{called} is refused: {error}") from error
         except (TimeoutError, httpx.TimeoutException) as error:
-            what = "did not connect in time" if isinstance(error, httpx.ConnectTimeout) else "did not answer in time"
-            raise StepFailed("http-timeout", f"{called} {what} ({seconds:g} s).", is_retryable=True) from error
+            is_unconnected = isinstance(error, httpx.ConnectTimeout)
+            what, limit = ("connect", min(seconds, CONNECT_SECONDS)) if is_unconnected else ("answer", seconds)
+            raise StepFailed(
+                "http-timeout", f"{called} did not {what} in time ({limit:g} s).", is_retryable=True
+            ) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise StepFailed("bad-url", f"{called} redirected to a URL that cannot be followed.") from error
         except (httpx.HTTPError, OSError) as error:
