@@ -4,7 +4,9 @@ Only the outputs of the steps that an expression names are handed to the evaluat
 """
 
 import base64
+import ctypes
 import math
+import sys
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,8 +34,14 @@ from stepwire.definition.cel_tree import Node, tree_of
 from stepwire.definition.cost import MAX_OPTIONAL_MACROS, OPTIONAL_MACROS, TooCostly, check_cost, may_be_costly
 from stepwire.definition.durations import iso_of
 from stepwire.definition.functions import FUNCTIONS
+from stepwire.definition.optionals import keeps_optionals, may_make_optionals
 from stepwire.definition.secrets import NAME_RULE, SECRET_NAME
 from stepwire.errors import StepwireError
+
+if sys.version_info < (3, 12):
+    # For each null that the binding converts it gives back a reference to None that it has not taken, and a process without
+    # any left is ended. From Python 3.12 on None has no count (PEP 683); here it has one that is never used up.
+    ctypes.c_ssize_t.from_address(id(None)).value += 1 << 60
 
 MAX_EXPRESSION_BYTES = 4096
 MAX_TOKENS = 1000  # CEL keeps about 300 bytes a token
@@ -42,6 +50,8 @@ STEP_MEMBERS = frozenset({"output", "error", "status"})
 
 _TOO_COSTLY = "It could take too much memory or time on this data. Let it read less, or compute it in several steps."
 _OPTIONAL = "An optional has no JSON: end the expression with .orValue(…)."
+_KEPT = "An optional cannot be put into a list, a map or another optional: end it with .orValue(…), or write [?a] or {?b: a}."
+_KEYS = "The keys of a map are strings, whole numbers, true or false."
 _BEYOND_64_BITS = "Integer value '"
 
 
@@ -279,8 +289,14 @@ def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
         program = _program(source, in_map)
     except RuntimeError as error:
         return compile_faults(source, str(error), _NAMES[in_map])
-    if "optional_type" in program.return_type().name():
+    try:
+        returns = program.return_type().name()
+    except RuntimeError:  # the checker takes keys of any type
+        return (Fault("expression-type", _KEYS, 1),)
+    if "optional_type" in returns:
         return (Fault("expression-type", _OPTIONAL, 1),)
+    if may_make_optionals(tokens) and keeps_optionals(tree_of(program.serialize())):
+        return (Fault("expression-type", _KEPT, 1),)
     secrets = secret_references(tokens)
     if faults := tuple(fault for secret in secrets if (fault := _secret_fault(secret))):
         return faults
