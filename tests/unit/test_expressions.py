@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -582,6 +583,22 @@ def test_nulls_cost_the_process_nothing():
     )
 
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("source", ["input.text.split(' ').size()", "input.words.join(' ').size()"])
+def test_lists_that_functions_are_given_or_make_do_not_stay(source):
+    """The words of one evaluation are a megabyte, and its text is a tenth of that."""
+    words = [str(number) for number in range(20_000)]
+    data = {"words": words, "text": " ".join(words)}
+    evaluated(f"{{{{ {source} }}}}", data)
+    tracemalloc.start()
+
+    for _ in range(20):
+        evaluated(f"{{{{ {source} }}}}", data)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert grown < 10 * 1_000_000
 
 
 def test_an_expression_has_at_most_4_kib_counted_in_bytes():

@@ -17,6 +17,7 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_encoders, ext_math, ext_optional
 
 from stepwire.definition import cel_numbers
+from stepwire.definition.cel_calls import release
 from stepwire.definition.cel_messages import Fault, compile_faults, failure
 from stepwire.definition.cel_tokens import (
     ITEM_VARIABLES,
@@ -179,6 +180,8 @@ class Expression:
             return None, str(error)
         except (TypeError, SystemError):  # how the binding says that it does not know a type
             return None, _OPTIONAL
+        finally:
+            release()
         return value, str(value) if result.type() == cel.Type.ERROR else None
 
     def _failed(self, reason: str) -> ExpressionFailed:
