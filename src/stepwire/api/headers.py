@@ -69,7 +69,11 @@ def with_headers(app: ASGIApp, supabase_url: str | None = None) -> ASGIApp:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = _complete(scope, [*message["headers"], *extra], studio)
-            await send(message)
+                await send(message)
+                if scope["method"] == "HEAD":  # done: a stream would hold the connection as long as it lasts
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            elif scope["method"] != "HEAD":
+                await send(message)
 
         try:
             await app(_inner(scope, extra), receive, send_with_headers)
