@@ -65,7 +65,7 @@ screenshots: browser ## take the README's pictures of the studio
 	$(BIN)/python tests/browser/screenshots.py
 
 faults: tools ## kill processes at random under the load of 10,000 runs; make faults RUNS=500 SEED=7
-	STEPWIRE_FAULTS_RUNS=$(or $(RUNS),10000) STEPWIRE_FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults/test_points.py -k random
+	STEPWIRE_FAULTS_RUNS=$(or $(RUNS),10000) STEPWIRE_FAULTS_SEED=$(SEED) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_points.py -k random
 
 histories: tools ## record what runs of this version leave in the database, for later versions to read
 	$(BIN)/python tests/histories/record.py

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwire.definition.cel_numbers import exchanged
-from stepwire.definition.cel_tokens import closing
+from stepwire.definition.cel_reads import reads_of
+from stepwire.definition.cel_tokens import closing, tokens_of
 from stepwire.definition.expressions import MAX_DEPTH, ExpressionFailed, Scope, Variables
-from stepwire.definition.templates import compile_value, has_expression, pointer
+from stepwire.definition.templates import Template, compile_value, has_expression, pointer
 from stepwire.errors import Issue
 
 SCOPE = Scope(upstream=frozenset({"a", "any id", "}}"}), steps=frozenset({"a", "any id", "}}", "later"}))
@@ -178,6 +179,46 @@ def test_only_the_variables_that_an_expression_names_are_handed_out():
     compiled.evaluate(Variables(named, frozenset(), dict))
 
     assert asked == ["input", "input"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reads"),
+    [
+        ("input.a.b > 1", {"input": {"a": {"b": None}}}),
+        ("input['a b'].c + input.d", {"input": {"a b": {"c": None}, "d": None}}),
+        ("input.a.b + input.a", {"input": {"a": None}}),
+        ("input.a + input.a.b", {"input": {"a": None}}),
+        ("size(input) + input.a", {"input": None}),
+        ("input.list[0].q + 1", {"input": {"list": None}}),
+        ("input.a.?b.orValue(1)", {"input": {"a": None}}),
+        ("input.a.startsWith('x')", {"input": {"a": None}}),
+        ("input[input.key]", {"input": None}),
+        ("has(input.a.b) ? trigger.type : .run.id", {"input": {"a": {"b": None}}, "trigger": {"type": None}, "run": {"id": None}}),
+        ("[{'run': 1}].map(input, input.run)", {"input": None}),
+        ("steps.a.output.v + steps['b'].error.code", {"steps": {"a": {"output": {"v": None}}, "b": {"error": {"code": None}}}}),
+        ("1 + 2", {}),
+    ],
+)  # fmt: skip
+def test_what_an_expression_reads(source, reads):
+    assert reads_of(tokens_of(source), frozenset({"input", "steps", "trigger", "run"})) == reads
+
+
+def test_a_deep_path_is_read_whole_from_some_depth_on():
+    names = [f"n{number}" for number in range(25)]
+    data: Any = 1
+    for name in reversed(names):
+        data = {name: data}
+
+    assert evaluated("{{ 1 + input." + ".".join(names) + " }}", data) == 2
+    assert reason("{{ 1 + input." + ".".join(names) + ".more }}", data).endswith(
+        "A field is read from a value that is not an object."
+    )
+
+
+def test_nothing_but_what_an_expression_reads_is_handed_to_the_evaluator():
+    """It would refuse the set, as it is no JSON."""
+    assert evaluated("{{ input.n + 1 }}", {"n": 1, "other": {1}}) == 2
+    assert evaluated("{{ input.a.n + 1 }}", {"a": {"n": 1, "other": {1}}}) == 2
 
 
 def test_a_bare_place_holds_an_expression_without_braces_and_other_places_hold_text():
@@ -666,6 +707,43 @@ def test_an_evaluation_gives_every_json_value_as_it_is(value):
     result = evaluated("{{ true ? input.x : 0 }}", {"x": value})
 
     assert msgspec.json.encode(result, order="sorted") == msgspec.json.encode(value, order="sorted")
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+READ = st.recursive(
+    st.lists(NAMES, max_size=3).map(lambda names: ".".join(["input", *names])),
+    lambda inner: st.one_of(
+        st.tuples(st.sampled_from(["size({})", "has({}.a)", "[{}]", "{}[0]", "{}['b']", "string({})", "{}.?a.orValue(1)",
+                                   "{}.map(input, input.a)", "{}.all(x, x == input.b)", "{}.c.size()", "dyn({})"]), inner)
+        .map(lambda parts: parts[0].replace("{}", parts[1])),
+        st.tuples(inner, st.sampled_from(["+", "==", "in", ">", "||"]), inner).map(" ".join).map("({})".format),
+    ),
+    max_leaves=4,
+)  # fmt: skip
+OBJECTS = st.recursive(
+    st.sampled_from([1, 2.5, "a", True, None]),
+    lambda inner: st.dictionaries(NAMES, inner) | st.lists(inner, max_size=2),
+    max_leaves=8,
+)
+
+
+@given(READ, OBJECTS)
+def test_an_expression_has_the_same_value_on_what_it_reads_as_on_everything(source, data):
+    """The second one reads all of the input."""
+    compiled, issues = compile_value([f"{{{{ [{source}][0] }}}}", f"{{{{ [{source}, input][0] }}}}"], SCOPE)
+    if issues:
+        assert {issue.path for issue in issues} == {"/0", "/1"}
+        return
+    little, much = (outcome_of(each, data) for each in compiled.value)
+
+    assert little == much
+
+
+def outcome_of(template: Template, data: Any) -> Any:
+    try:
+        return template.evaluate(Variables({"input": data}.__getitem__, frozenset(), dict))
+    except ExpressionFailed as failed:
+        return failed.detail.rpartition(": ")[2]
 
 
 def literal(text: str) -> st.SearchStrategy[str]:

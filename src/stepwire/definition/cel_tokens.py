@@ -79,22 +79,21 @@ def tokens_of(source: str) -> list[Token]:
     ]
 
 
-def references(tokens: list[Token]) -> tuple[tuple[StepReference, ...], bool]:
-    """The steps that an expression names, and whether it reads ``steps`` in a way that names none."""
+def references(tokens: list[Token]) -> tuple[StepReference, ...]:
+    """The steps that an expression names."""
     found: list[StepReference] = []
-    reads_any = False
     for index in roots(tokens):
         if tokens[index].text != "steps":
             continue
-        path, _ = _selectors(tokens, index + 1, limit=2)
+        path, _ = selectors(tokens, index + 1, limit=2)
         match path:
             case [str(step_id), str(member)]:
                 found.append(StepReference(step_id, member, tokens[index].offset))
             case [str(step_id), *_]:
                 found.append(StepReference(step_id, None, tokens[index].offset))
             case _:
-                reads_any = True
-    return tuple(found), reads_any
+                pass
+    return tuple(found)
 
 
 def secret_references(tokens: list[Token]) -> list[SecretReference]:
@@ -102,7 +101,7 @@ def secret_references(tokens: list[Token]) -> list[SecretReference]:
     found: list[SecretReference] = []
     for index in roots(tokens):
         if tokens[index].text == "secrets":
-            path, _ = _selectors(tokens, index + 1, limit=1)
+            path, _ = selectors(tokens, index + 1, limit=1)
             found.append(SecretReference(path[0] if path and isinstance(path[0], str) else None, tokens[index].offset))
     return found
 
@@ -114,7 +113,7 @@ def plain_path(tokens: list[Token]) -> list[Key] | None:
     """
     if not tokens or tokens[0].text not in VARIABLES + ITEM_VARIABLES:
         return None
-    path, end = _selectors(tokens, 1)
+    path, end = selectors(tokens, 1)
     return [tokens[0].text, *path] if end == len(tokens) else None
 
 
@@ -132,7 +131,7 @@ def _ends_a_value(token: Token) -> bool:
     return token.kind != "other" or token.text in (")", "]", "}", "`")
 
 
-def _selectors(tokens: list[Token], index: int, limit: int | None = None) -> tuple[list[Key], int]:
+def selectors(tokens: list[Token], index: int, limit: int | None = None) -> tuple[list[Key], int]:
     """The constant ``.name``, ``["name"]`` and ``[0]`` from ``index`` on, and the index of the token after them."""
     path: list[Key] = []
     while limit is None or len(path) < limit:

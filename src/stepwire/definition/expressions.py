@@ -1,13 +1,13 @@
 """One CEL expression: compiled once, with the steps that it reads and all that is wrong with it, and evaluated.
 
-Only the outputs of the steps that an expression names are handed to the evaluator.
+Only what an expression names is handed to the evaluator: of the steps those, and of each value those fields.
 """
 
 import base64
 import ctypes
 import math
 import sys
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -19,6 +19,7 @@ from cel_expr_python.ext import ext_encoders, ext_math, ext_optional
 from stepwire.definition import cel_numbers
 from stepwire.definition.cel_calls import release
 from stepwire.definition.cel_messages import Fault, compile_faults, failure
+from stepwire.definition.cel_reads import Reads, only_read, reads_of
 from stepwire.definition.cel_tokens import (
     ITEM_VARIABLES,
     VARIABLES,
@@ -91,12 +92,17 @@ class Variables:
         self._step_ids = step_ids
         self._step = step
 
-    def of(self, names: Collection[str], steps: frozenset[str] | None) -> dict[str, Any]:
-        """These variables; of ``steps`` these, or all of them for None."""
-        values = {name: self._named(name) for name in names if name != "steps"}
-        if "steps" in names:
-            values["steps"] = {step_id: self._step(step_id) for step_id in (self._step_ids if steps is None else steps)}
-        return values
+    def of(self, reads: Reads) -> dict[str, Any]:
+        """Of these variables that which is read."""
+        return {
+            name: self._steps(inner) if name == "steps" else only_read(self._named(name), inner)
+            for name, inner in reads.items()
+        }
+
+    def _steps(self, reads: Reads | None) -> dict[str, Any]:
+        if reads is None:
+            return {step_id: self._step(step_id) for step_id in self._step_ids}
+        return {step_id: only_read(self._step(step_id), inner) for step_id, inner in reads.items()}
 
     def with_secrets(self, secrets: Mapping[str, str]) -> "Variables":
         """The same, for the expressions of a step that names these secrets."""
@@ -104,30 +110,37 @@ class Variables:
 
 
 class Expression:
-    """One compiled expression. ``steps`` names the steps that it reads; None: any, since one is picked at run time.
+    """One compiled expression. ``secrets`` names the secrets that it reads, and there are no others for it."""
 
-    ``names`` are the variables that it may read; ``secrets`` names the secrets, and there are no others for it.
-    """
-
-    __slots__ = ("_in_map", "_mixing", "_path", "_program", "_tree", "names", "returns", "secrets", "source", "steps")
+    __slots__ = (
+        "_in_map",
+        "_mixing",
+        "_path",
+        "_program",
+        "_reads",
+        "_tree",
+        "names",
+        "returns",
+        "secrets",
+        "source",
+        "steps",
+    )
 
     def __init__(
         self,
         source: str,
         program: cel.Expression,
-        names: frozenset[str],
-        steps: frozenset[str] | None,
+        reads: Reads,
         secrets: frozenset[str],
         path: list[Key] | None,
         tree: Node | None,
         in_map: bool,
     ) -> None:
         self.source = source
-        self.names = names
-        self.steps = steps
         self.secrets = secrets
         self.returns = program.return_type().name()
         self._program = program
+        self._reads = reads
         self._path = path
         self._tree = tree
         self._in_map = in_map
@@ -142,7 +155,7 @@ class Expression:
         Raises:
             ExpressionFailed: with a sentence that says why there is none.
         """
-        data = variables.of(self.names, self.steps)
+        data = variables.of(self._reads)
         if self._path is not None:
             return _walk(self._path, data)
         if self._tree is not None:
@@ -303,13 +316,11 @@ def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
     secrets = secret_references(tokens)
     if faults := tuple(fault for secret in secrets if (fault := _secret_fault(secret))):
         return faults
-    named, reads_any = references(tokens)
-    steps = None if reads_any else frozenset(reference.step_id for reference in named)
     tree = tree_of(program.serialize()) if may_be_costly(tokens) else None
     secret_names = frozenset(secret.name for secret in secrets if secret.name is not None)
-    names = frozenset(_NAMES[in_map]).intersection(token.text for token in tokens)
-    expression = Expression(source, program, names, steps, secret_names, plain_path(tokens), tree, in_map)
-    return CompiledSource(expression, named)
+    reads = reads_of(tokens, frozenset(_NAMES[in_map]))
+    expression = Expression(source, program, reads, secret_names, plain_path(tokens), tree, in_map)
+    return CompiledSource(expression, references(tokens))
 
 
 def _token_fault(source: str, tokens: list[Token]) -> Fault | None:
