@@ -320,6 +320,7 @@ def test_integers_beyond_64_bits_are_exact_in_a_path_and_harmless_elsewhere(numb
 
 def test_an_integer_beyond_64_bits_is_a_double_in_an_evaluation():
     assert evaluated("{{ [input.big] }}", {"big": BEYOND}) == [1e30]
+    assert evaluated("{{ 1 + 1.5 > 2.0 ? [input.big] : [] }}", {"big": BEYOND}) == [1e30]
 
 
 NUMBERS = {"whole": 2, "part": 1.5, "list": [1, 2], "zero": 0, "huge": 2**63, "beyond": 10**25, "text": "x"}
@@ -588,6 +589,7 @@ KEPT = [
     "[dyn({'a': optional.of(1)})].join()", "[dyn(optional.of('a'))].join()", "optional.of(input.?x).value()",
     "[1].map(x, dyn(optional.of(x)))", "{'a': dyn(input.?x.or(input.?y))}", "[optional.of({'a': dyn(input.?x)}).value()]",
     "optional.of(1).optMap(v, {'a': dyn(input.?x)}).orValue({})", "{'a': dyn(1).orValue(input.?x)}",
+    "{(1 / 1.5): input.?x.y}", "[{'a': input.?x.y}, 1]", "[{'a': input.?list[0]}, 1]", "[{'a': input[?'x'].y[0]}, 1]",
 ]  # fmt: skip
 
 

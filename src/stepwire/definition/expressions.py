@@ -168,6 +168,8 @@ class Expression:
             program, tree = self._mixing_program()
             self._check_cost(tree, data)  # always: what CEL calculates by itself costs next to nothing, this does not
             value, fault = self._run(program, data)
+            if fault is not None and _BEYOND_64_BITS in fault:  # in what the first evaluation did not come to
+                value, fault = self._run(program, _with_doubles(data))
         if fault is not None:
             raise self._failed(failure(fault))
         return to_json(value)

@@ -44,6 +44,8 @@ class _Walk:
             kept = any(found for part, found in zip(node.parts, parts, strict=True) if id(part) not in unwrapped)
             self.is_kept = self.is_kept or kept
             return False
+        if node.kind == "select":
+            return parts[0]  # of what an optional holds, where it is one, and an optional again
         name = _function(node)
         self.is_kept = self.is_kept or (name in _WRAPPERS and any(parts))
         match name:
@@ -51,6 +53,8 @@ class _Walk:
                 return any(parts[1:])
             case "dyn":
                 return any(parts)
+            case "_[_]":
+                return parts[0]
             case _:
                 return name in _MAKERS
 
