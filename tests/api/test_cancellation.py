@@ -122,6 +122,28 @@ def test_a_place_that_a_cancelled_run_had_is_given_to_the_next(fleet: Fleet) -> 
     assert cancel(api, second).json()["status"] == "cancelled"
 
 
+def test_a_held_run_is_cancelled_when_the_run_that_it_waits_for_is(fleet: Fleet, recorder: Recorder) -> None:
+    api = fleet.apis[0]
+    recorder.answers.append((400, {}, {}))
+    child = api.publish(chain(node("call", "http.request", {"url": recorder.url})))
+    parent = api.publish(chain(node("child", "core.workflow", {"workflow_id": child})), concurrency_limit=1)
+    held = api.start(parent)["id"]
+    assert api.finished(held)["status"] == "failed"
+    recorder.hold()
+    (own,) = api.http.get("/api/v1/runs", params={"workflow_id": child}).json()["items"]
+    api.http.post(f"/api/v1/runs/{own['id']}/retry")
+    until(lambda: len(recorder.requests) == 2, "the child's second call")
+    api.start(parent)
+    until(lambda: len(recorder.requests) == 3, "the call for the run that has the place")
+    assert api.http.post(f"/api/v1/runs/{held}/retry").status_code == 202
+    fleet.processes["worker-0"].kill()
+
+    assert cancel(api, held).status_code == 202
+    fleet.replace("worker-0")
+
+    assert [api.finished(run_id)["status"] for run_id in (own["id"], held)] == ["cancelled", "cancelled"]
+
+
 def test_a_child_that_is_cancelled_without_a_worker_fails_its_parent_when_there_is_one(fleet: Fleet) -> None:
     api = fleet.apis[0]
     leaf = api.publish(chain(node("ask", "core.approval", {})))

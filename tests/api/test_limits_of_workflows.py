@@ -49,6 +49,33 @@ def test_a_retried_run_of_a_limited_workflow_waits_in_line_too(server: Api, reco
     assert ends[0]["completed_at"] <= ends[1]["completed_at"]
 
 
+def test_the_end_of_a_child_run_gives_its_parent_no_place(server: Api, recorder: Recorder) -> None:
+    recorder.answers.append((400, {}, {}))
+    child = server.publish(chain(node("ask", "core.approval")))
+    starting = node("start", "core.workflow", {"workflow_id": child, "wait": False})
+    calling = node("call", "http.request", {"url": recorder.url})
+    workflow = server.publish(chain(starting, calling), concurrency_limit=1)
+    failed = server.start(workflow)["id"]
+    assert server.finished(failed)["status"] == "failed"
+    recorder.hold()
+    other = server.start(workflow)["id"]
+    until(lambda: len(recorder.requests) == 2, "the other's call")
+    assert server.http.post(f"/api/v1/runs/{failed}/retry").status_code == 202
+
+    for run in server.http.get("/api/v1/runs", params={"workflow_id": child}).json()["items"]:
+        answer = {"step_id": "ask", "data": {}}
+        until(lambda run=run: server.run(run["id"])["status"] == "paused", "the question")
+        server.http.post(f"/api/v1/runs/{run['id']}/resume", json=answer)
+        assert server.finished(run["id"])["status"] == "completed"
+    for _ in range(3):  # whatever was due by then has been claimed as well
+        server.execute(chain(node("rest", "core.delay", {"duration": 0.2})))
+    calls = len(recorder.requests)
+    recorder.let_go()
+
+    assert [server.finished(run_id)["status"] for run_id in (other, failed)] == ["completed", "completed"]
+    assert (calls, len(recorder.requests)) == (2, 3)
+
+
 def test_child_runs_of_a_limited_workflow_wait_in_line(server: Api, recorder: Recorder) -> None:
     recorder.hold()
     child = server.publish(calling(recorder), concurrency_limit=1)

@@ -85,6 +85,30 @@ def test_an_item_that_fails_fails_the_container_and_cuts_the_others_off(server: 
     assert (statuses["each"], statuses["each[1].fail"]) == ("failed", "failed")
 
 
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+def test_steps_come_page_by_page_in_the_order_they_started_then_those_that_were_not_reached(
+    server: Api, limit: int
+) -> None:
+    raw = mapped(
+        {"concurrency": 2},
+        node("check", "core.condition", {"expression": "item == 2"}),
+        node("fail", "core.fail", {}),
+        node("wait", "core.delay", {"duration": 3600}),
+        edges=[edge("check", "fail", "true"), edge("check", "wait", "false")],
+    )
+    run_id = server.execute(raw, {"list": [1, 2, 3]})["id"]
+
+    listed: list[str] = []
+    after: int | None = 0
+    while after is not None:
+        part = server.http.get(f"/api/v1/runs/{run_id}/steps", params={"after": after, "limit": limit}).json()
+        listed += [each["step_id"] for each in part["items"]]
+        after = part["next_after"]
+
+    started = [each["step_id"] for each in server.events(run_id) if each["event"] == "step.started"]
+    assert listed == [*started, "after", "each[0].fail", "each[1].wait"]
+
+
 def test_what_failed_is_collected_and_the_others_go_on(server: Api) -> None:
     raw = mapped(
         {"on_item_error": "collect", "concurrency": 1},

@@ -1,6 +1,7 @@
 """``data.timeout`` holds for whatever a step does: call, wait, run another workflow, run its items."""
 
 import asyncio
+from datetime import datetime, timedelta
 
 import asyncpg
 import pytest
@@ -44,6 +45,21 @@ def test_a_container_that_takes_too_long_follows_its_error_edge(server: Api) -> 
     run = server.execute(definition([each, rest, after], [edge("each", "after", "error")]))
 
     assert (run["status"], run["output"]) == ("completed", {"after": {"code": "timeout"}})
+
+
+def test_a_container_that_is_taken_up_has_all_its_time_again_and_no_more(server: Api) -> None:
+    each = node("each", "core.map", {"items": [0.2, 3600]}, timeout=0.3)
+    rest = {**node("rest", "core.delay", {"duration": "{{ item }}"}), "parentId": "each"}
+    run_id = server.execute(definition([each, rest]))["id"]
+
+    for _ in range(2):
+        taken_up = server.http.post(f"/api/v1/runs/{run_id}/retry", headers={"Prefer": "wait=10"}).json()
+
+        assert (taken_up["status"], taken_up["error"] and taken_up["error"]["code"]) == ("failed", "timeout")
+    stretches = [event["at"] for event in server.events(run_id) if event["event"] in ("run.retried", "run.failed")][1:]
+    at = [datetime.fromisoformat(each) for each in stretches]
+    took = [end - begin for begin, end in zip(at[::2], at[1::2], strict=True)]
+    assert all(timedelta(seconds=0.3) <= each < timedelta(seconds=5) for each in took)
 
 
 def test_a_question_is_over_at_the_earlier_of_its_two_timeouts(server: Api) -> None:

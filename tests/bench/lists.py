@@ -178,7 +178,7 @@ async def plans(url: str, owner: UUID, known: dict[str, Any]) -> None:
                 elif title in workflows:
                     await of_workflows.part_of_owner(owner, **workflows[title], **by_page, with_definition=False)
                 elif title == "a run's steps":
-                    await of_runs.steps([known["middle"]["id"]])
+                    await of_runs.step_places(known["middle"]["id"])
                 else:
                     await of_runs.events(known["middle"]["id"], after=0, limit=500)
             for statement in statements:

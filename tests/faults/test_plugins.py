@@ -205,6 +205,40 @@ def test_a_run_whose_step_type_is_gone_fails_and_can_be_retried_when_it_is_back(
     assert plugged.api.finished(run["id"])["output"] == {"b": {"did": "well"}}
 
 
+def test_a_run_whose_step_type_is_gone_is_cancelled_by_whoever_takes_it_over(plugged: Plugged, no_worker: None) -> None:
+    run_id = plugged.api.start(plugged.api.publish(chain(act("hang"), node("after"))))["id"]
+    worker = plugged.work(STEPWIRE_LEASE_SECONDS="5")
+    until(lambda: "a" in plugged.api.run(run_id)["context"]["steps"], "the step having begun")
+    worker.kill()
+    assert plugged.api.http.post(f"/api/v1/runs/{run_id}/cancel").json()["status"] == "running", "it is still leased"
+    plugged.work(PYTHONPATH="")
+
+    run = plugged.api.finished(run_id)
+
+    assert (run["status"], run["context"]["steps"]["a"]["status"]) == ("cancelled", "cancelled")
+
+
+def test_a_run_whose_step_type_is_gone_takes_the_runs_that_it_waits_for_along(
+    plugged: Plugged, no_worker: None
+) -> None:
+    api = plugged.api
+    child = api.publish(chain(node("ask", "core.approval", {})))
+    waiting = [node(name, "core.workflow", {"workflow_id": child}) for name in ("one", "other")]
+    run_id = api.start(api.publish(definition([*waiting, act("well")], [edge("one", "a")])))["id"]
+    plugged.work()
+
+    def paused() -> list[dict[str, Any]]:
+        return list(api.http.get(f"/api/v1/runs?workflow_id={child}&status=paused").json()["items"])
+
+    one, other = until(lambda: paused() if len(paused()) == 2 else None, "both questions")
+    plugged.rest()
+    plugged.work(PYTHONPATH="")
+    api.http.post(f"/api/v1/runs/{one['id']}/resume", json={"step_id": "ask", "data": {}})
+
+    assert api.finished(run_id)["error"]["code"] == "plan-unavailable"
+    assert api.finished(other["id"])["status"] == "cancelled"
+
+
 # What comes of an attempt
 
 

@@ -117,6 +117,26 @@ def test_a_child_run_may_end_before_its_parent_is_taken_up_again(
     fleet.close()
 
 
+def test_a_child_run_that_is_not_waited_for_is_started_once_whatever_becomes_of_it(
+    services: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    fleet = Fleet(services, tmp_path, apis=1, workers=1, number=2)
+    request.addfinalizer(fleet.kill)
+    api = fleet.apis[0]
+    child = api.publish(chain(node("rest", "core.delay", {"duration": 3600})))
+    parent = api.publish(chain(node("child", "core.workflow", {"workflow_id": child, "wait": False})))
+    fleet.replace("worker-0", "child.after")
+    run_id = api.start(parent)["id"]
+    until(lambda: fleet.has_died("worker-0"), "the worker dying when the child run is stored")
+    (started,) = api.http.get("/api/v1/runs", params={"workflow_id": child}).json()["items"]
+    assert api.http.post(f"/api/v1/runs/{started['id']}/cancel").json()["status"] == "cancelled"
+    fleet.replace("worker-0")
+
+    assert api.finished(run_id)["output"] == {"child": {"run_id": started["id"]}}
+    assert [run["id"] for run in fleet.fetch("SELECT id::text FROM run WHERE depth = 1")] == [started["id"]]
+    fleet.close()
+
+
 def test_a_long_stretch_without_effects_goes_on_where_its_journal_ends(
     services: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from stepwire.db import claims, journal
 from stepwire.db.cancellation import request_cancel
+from stepwire.db.children import NewChild, start_child, take_child_up
 from stepwire.db.claims import ClaimedRun
 from stepwire.db.entries import Entry, JournalEvent, JournalStep
 from stepwire.db.journal import NewRun
@@ -228,6 +230,31 @@ async def test_a_run_that_is_to_be_cancelled_ends_in_no_other_way(
     assert await append(pool, entry(run, state=RunState(status=status, completed_at=NOW), is_released=True)) == {}
     cancelled = entry(run, state=RunState(status="cancelled", completed_at=NOW), is_released=True)
     assert await append(pool, cancelled) == {run.id: 1}
+
+
+async def test_a_driver_that_was_overtaken_starts_no_child_run_and_takes_none_up(pool: Pool, workflow_id: UUID) -> None:
+    await journal.accept(pool, [new_run(workflow_id)])
+    (overtaken,) = await claim(pool, lease=timedelta(seconds=-1))
+    await append(pool, entry(overtaken))
+    (driver,) = await claim(pool)
+    child = partial(new_child, workflow_id=workflow_id)
+
+    assert not await start_child(pool, child(overtaken, parent_attempt=1))
+    assert await start_child(pool, child(driver, parent_attempt=2))
+    await pool.execute("UPDATE run SET status = 'failed', wake_at = NULL, started_at = now() WHERE depth = 1")
+    child_id = await pool.fetchval("SELECT id FROM run WHERE depth = 1")
+    await take_child_up(pool, overtaken, child_id, 2)
+    assert await pool.fetchval("SELECT status FROM run WHERE id = $1", child_id) == "failed"
+    await take_child_up(pool, driver, child_id, 3)
+    assert await pool.fetchval("SELECT status FROM run WHERE id = $1", child_id) == "running"
+
+
+def new_child(parent: ClaimedRun, *, workflow_id: UUID, parent_attempt: int) -> NewChild:
+    return NewChild(
+        id=uuid7(), owner_id=OWNER, workflow_id=workflow_id, workflow_version=1, parent_run_id=parent.id,
+        parent_fence=parent.fence, parent_step_id="child", parent_attempt=parent_attempt, is_awaited=True,
+        is_limited=False, input="{}", queued="{}",
+    )  # fmt: skip
 
 
 async def test_json_comes_back_as_it_was_written(pool: Pool, workflow_id: UUID) -> None:

@@ -213,6 +213,40 @@ async def test_what_runs_in_a_container_is_summed_up_in_the_snapshot(server: Api
     assert (each["items"], each["failed"], each["running"]) == (4, 1, 1)
 
 
+async def test_an_item_that_was_cut_off_is_neither_completed_nor_failed(server: Api) -> None:
+    config = {"items": [0, 0, 3600, 3600, 3600], "concurrency": 2}
+    rest = {**node("rest", "core.delay", {"duration": "{{ item }}"}), "parentId": "each"}
+    run_id = server.start(server.publish(definition([node("each", "core.map", config), rest, node("last")])))["id"]
+    until(lambda: waiting_items(server, run_id) == ["each[2].rest", "each[3].rest"], "the long ones")
+    server.http.post(f"/api/v1/runs/{run_id}/cancel")
+    server.finished(run_id)
+
+    async with watching(server, run_id) as socket:
+        snapshot = json.loads(await socket.recv())
+
+    assert snapshot["maps"] == {"each": {"items": 5, "completed": 2, "failed": 0, "running": 0}}
+
+
+async def test_a_container_whose_id_begins_like_an_item_of_another_one_is_summed_up_by_its_id(server: Api) -> None:
+    containers = {"each": [1], "each[2]": [1, 2]}
+    nodes = [
+        each
+        for name, items in containers.items()
+        for each in (node(name, "core.map", {"items": items}), {**node(f"in {name}"), "parentId": name})
+    ]
+    run_id = server.execute(definition(nodes))["id"]
+
+    async with watching(server, run_id) as socket:
+        snapshot = json.loads(await socket.recv())
+
+    assert {name: each["items"] for name, each in snapshot["maps"].items()} == {"each": 1, "each[2]": 2}
+
+
+def waiting_items(server: Api, run_id: str) -> list[str]:
+    steps = server.http.get(f"/api/v1/runs/{run_id}/steps").json()["items"]
+    return sorted(step["step_id"] for step in steps if step["status"] == "waiting")
+
+
 async def test_a_server_that_goes_away_says_so_and_another_goes_on(
     server: Api, server_environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from rpds import HashTrieMap
 
 from factories import NOW, definition, edge, node, plan_of
 from stepwire.definition.plan import Plan
@@ -404,6 +405,10 @@ def test_a_retried_run_goes_on_from_what_failed_and_repeats_nothing(raw: Any, wo
     renewed = renewable(run.state)
     finished = {path for path, step in run.state.steps.items() if path not in renewed}
     event = RunRetried(at=run.clock, step_ids=tuple(renewed))
+    known = {path: step for path, step in run.state.steps.items() if step.status in ("failed", "cancelled") or step.map}
+    cut_off = msgspec.structs.replace(run.state, steps=HashTrieMap(known))
+    assert renewable(cut_off) == renewed, "what else is done need not be known"
+    assert all(apply(cut_off, event).step(path) == apply(run.state, event).step(path) for path in renewed)
     run.journal.append(event)
     run.state = apply(run.state, event)
     retried_at = len(run.journal)

@@ -292,6 +292,15 @@ def test_the_ids_that_make_a_steps_path_have_a_limit(size: int, depth: int, is_s
     assert issues(definition(nodes)) == ([] if is_sound else [("bad-id", ids[-1], None, None, None)])
 
 
+@pytest.mark.parametrize("container", ["each", "a[0].b", "a[0].b[1].c"])
+def test_no_id_reads_like_a_step_within_an_item(container: str) -> None:
+    nodes = [node(container, "core.map", {"items": [1]}), {**node("x"), "parentId": container}]
+    like = f"{container}[1].x"
+
+    assert issues(definition([*nodes, node(like)])) == [("ambiguous-id", like, None, None, None)]
+    assert issues(definition([*nodes, node(f"{container}[1]x"), node("other[1].x")])) == []
+
+
 def test_an_id_that_is_longer_in_bytes_than_in_characters_is_measured_in_bytes() -> None:
     assert issues(definition([node("é" * 501)])) == [("bad-id", "é" * 501, None, None, None)]
 

@@ -123,9 +123,8 @@ class RunController(Controller):
         self, run_id: UUID, runs: RunService, owner: UUID, after: After = 0, limit: Limit = 500
     ) -> Sequel[StepRunResponse]:
         """List a run's steps: in the order they started, then those that were not reached."""
-        steps = await runs.steps(owner, run_id)
-        items = [step_response(step) for step in steps[after : after + limit]]
-        return sequel(items, after + limit if after + limit < len(steps) else None, limit)
+        steps, has_more = await runs.steps(owner, run_id, after=after, limit=limit)
+        return sequel([step_response(step) for step in steps], after + limit if has_more else None, limit)
 
     @get(
         "/runs/{run_id:uuid}/events",

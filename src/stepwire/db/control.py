@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from stepwire.db.entries import STEP_ROWS, JournalStep, as_recordset, from_json, step_row, to_json
-from stepwire.db.journal import load
+from stepwire.db.journal import load_cut_off
 from stepwire.db.pool import Connection, Pool
 from stepwire.engine.events import RunRetried, data_of
 from stepwire.engine.fold import apply, renewable
@@ -40,6 +40,7 @@ UPDATE step_run SET status = u.status, attempt = u.attempt, position = u.positio
 FROM {STEP_ROWS.format(parameter="$1")} WHERE step_run.run_id = $2 AND step_run.step_id = u.step_id
 """  # noqa: S608 - the columns of a step's row
 
+_KINDS = "SELECT step_id, step_type, container FROM step_run WHERE run_id = $1 AND step_id = ANY($2::text[])"
 _WAITING = "SELECT status, waits_for, attempt, input, due_at FROM step_run WHERE run_id = $1 AND step_id = $2"
 _ANSWER = """
 INSERT INTO run_answer (run_id, step_id, attempt, data) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING at
@@ -119,7 +120,7 @@ async def lock(connection: Connection, owner: UUID, run_id: UUID) -> Locked | No
 
 async def take_up(connection: Connection, run_id: UUID, run: Locked, parent_attempt: int | None = None) -> None:
     """Take a failed run, that is locked, up again: the steps that failed it, and those cut off by that, are as new."""
-    state = await load(connection, run_id, "failed", run.started_at)
+    state = await load_cut_off(connection, run_id, run.started_at)
     event = RunRetried(at=run.at, step_ids=tuple(renewable(state)))
     state = apply(state, event)
     await connection.execute(
@@ -127,9 +128,7 @@ async def take_up(connection: Connection, run_id: UUID, run: Locked, parent_atte
     )  # fmt: skip
     kinds = {
         record["step_id"]: (record["step_type"], record["container"])
-        for record in await connection.fetch(
-            "SELECT step_id, step_type, container FROM step_run WHERE run_id = $1", run_id
-        )
+        for record in await connection.fetch(_KINDS, run_id, list(event.step_ids))
     }
     rows = [
         step_row(run_id, JournalStep(path, kinds[path][0], state.step(path), kinds[path][1])) for path in event.step_ids

@@ -1,5 +1,6 @@
 """What a run is made of, stored: accepted, loaded, and appended to. The hot statements, without an ORM."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -46,6 +47,8 @@ SELECT step_id, status, attempt, position, handles, input, output, error, waits_
        earlier_attempts, map
 FROM step_run WHERE run_id = $1
 """
+_LOAD_CUT_OFF = f"{_LOAD} AND (status IN ('failed', 'cancelled') OR map IS NOT NULL)"
+MANY_STEPS = 1000  # what takes so long to read that others have to go on meanwhile
 
 # The run row is changed only where fence and seq are those that the driver knows: a driver that was overtaken, or a
 # repeat of a write whose answer was lost, changes nothing, and the joins keep its steps and events out as well. What is
@@ -113,8 +116,10 @@ WHERE run.parent_run_id = step.run_id AND run.parent_step_id = step.step_id AND 
 RETURNING run.id
 """
 
+# One that is held looks when it is let through: the end of a child run gives it no place. To be cancelled it needs none.
 _NUDGE = """
-UPDATE run SET nudges = nudges + 1, wake_at = now()
+UPDATE run SET nudges = nudges + 1,
+    wake_at = CASE WHEN is_held AND cancel_requested_at IS NULL THEN wake_at ELSE now() END
 WHERE id = ANY($1::uuid[]) AND status IN ('queued', 'running', 'paused')
 RETURNING id
 """
@@ -172,8 +177,22 @@ async def load(
     connection: "Pool | Connection", run_id: UUID, status: RunStatus, started_at: datetime | None
 ) -> RunState:
     """The state of a run, from its step rows."""
-    steps = {record["step_id"]: _step_state(record) for record in await connection.fetch(_LOAD, run_id)}
-    return counted(RunState(status=status, steps=HashTrieMap(steps), started_at=started_at))
+    return await _state(await connection.fetch(_LOAD, run_id), status, started_at)
+
+
+async def load_cut_off(connection: "Pool | Connection", run_id: UUID, started_at: datetime | None) -> RunState:
+    """Of a run that has failed, its containers and the steps that failed or were cut off, which is all that has to be known
+    to take it up again: of what is done there may be any number.
+    """
+    return await _state(await connection.fetch(_LOAD_CUT_OFF, run_id), "failed", started_at)
+
+
+async def _state(records: Sequence[Any], status: RunStatus, started_at: datetime | None) -> RunState:
+    def read() -> RunState:
+        steps = {record["step_id"]: _step_state(record) for record in records}
+        return counted(RunState(status=status, steps=HashTrieMap(steps), started_at=started_at))
+
+    return read() if len(records) < MANY_STEPS else await asyncio.to_thread(read)
 
 
 async def definition(pool: Pool, workflow_id: UUID) -> dict[str, Any] | None:

@@ -1,9 +1,9 @@
 """Runs, their steps and events, as clients read them. The hot statements that write them are in `journal.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -21,12 +21,13 @@ _SNAPSHOT = """
 SELECT run.workflow_id, run.status, run.seq,
        (SELECT json_object_agg(step_id, status) FROM step_run WHERE run_id = run.id AND container IS NULL)
            AS step_statuses,
-       (SELECT json_object_agg(step_id, json_build_array(map->'items', map->'steps')) FROM step_run
+       (SELECT json_object_agg(step_id, json_build_array(map->'items', map->'steps', container)) FROM step_run
            WHERE run_id = run.id AND map IS NOT NULL) AS containers,
        (SELECT json_agg(item) FROM (
            SELECT json_build_array(container, left(step_id, position(']' in substr(step_id, length(container) + 1))
                       + length(container)), count(*) FILTER (WHERE status IN ('completed', 'failed', 'skipped', 'cancelled')),
-                      count(*) FILTER (WHERE status = 'failed' AND json_array_length(handles) = 0)) AS item
+                      count(*) FILTER (WHERE status = 'failed' AND json_array_length(handles) = 0),
+                      count(*) FILTER (WHERE status = 'cancelled')) AS item
            FROM step_run WHERE run_id = run.id AND container IS NOT NULL
            GROUP BY container, left(step_id, position(']' in substr(step_id, length(container) + 1)) + length(container))
        ) AS items) AS items
@@ -47,8 +48,14 @@ SELECT seq, event, step_id, data, at FROM (
 _SEQUENCES = "SELECT id, seq FROM run WHERE id = ANY($1::uuid[])"
 
 
+_AS_STARTED = (StepRun.position.nulls_last(), StepRun.step_id)
+
+
 class MapSummary(msgspec.Struct):
-    """How many items a container has, all its occurrences together, and what has become of them."""
+    """How many items a container has, all its occurrences together, and what has become of them.
+
+    Those that have not begun, or that were cut off, are ``items`` alone.
+    """
 
     items: int = 0
     completed: int = 0
@@ -67,6 +74,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     seq: int
     step_statuses: dict[str, StepStatus]
     maps: dict[str, MapSummary]
+
+
+class StepPlace(NamedTuple):
+    """A step that was reached, whether it has started, and whether it runs in a container."""
+
+    step_id: str
+    has_started: bool
+    is_inner: bool
 
 
 class RunRepository(Repository[Run]):
@@ -106,15 +121,25 @@ class RunRepository(Repository[Run]):
             count=partial(count_runs, self.session, kind, since=since, until=until), **part,
         )  # fmt: skip
 
-    async def steps(self, run_ids: Sequence[UUID], *, with_items: bool = False) -> Sequence[StepRun]:
-        """The step runs of these runs that were reached, in the order they started; those never started come last.
-
-        What runs in containers only ``with_items``.
+    async def steps(self, run_ids: Sequence[UUID]) -> Sequence[StepRun]:
+        """The steps of these runs that were reached, without what runs in containers, in the order they started; those
+        never started come last.
         """
-        statement = select(StepRun).where(StepRun.run_id.in_(run_ids))
-        if not with_items:
-            statement = statement.where(StepRun.container.is_(None))
-        return (await self.session.scalars(statement.order_by(StepRun.position.nulls_last(), StepRun.step_id))).all()
+        wanted = StepRun.run_id.in_(run_ids), StepRun.container.is_(None)
+        return (await self.session.scalars(select(StepRun).where(*wanted).order_by(*_AS_STARTED))).all()
+
+    async def step_places(self, run_id: UUID) -> list[StepPlace]:
+        """Where each step that was reached stands among them, in that order: of ten thousand, this is all that a page needs
+        to know of the others.
+        """
+        columns = select(StepRun.step_id, StepRun.position.is_not(None), StepRun.container.is_not(None))
+        rows = await self.session.execute(columns.where(StepRun.run_id == run_id).order_by(*_AS_STARTED))
+        return [StepPlace(*row) for row in rows]
+
+    async def some_steps(self, run_id: UUID, step_ids: Sequence[str]) -> Sequence[StepRun]:
+        """Those of these steps that were reached, in any order."""
+        wanted = StepRun.run_id == run_id, StepRun.step_id.in_(step_ids)
+        return (await self.session.scalars(select(StepRun).where(*wanted))).all()
 
     async def events(self, run_id: UUID, *, after: int, limit: int) -> Sequence[RunEvent]:
         statement = select(RunEvent).where(RunEvent.run_id == run_id, RunEvent.seq > after)
@@ -131,27 +156,27 @@ async def snapshot(pool: Pool, owner: UUID, run_id: UUID) -> Snapshot | None:
 
 
 def _maps(record: Any) -> dict[str, MapSummary]:
-    containers = msgspec.json.decode(record["containers"] or "{}", type=dict[str, tuple[int, int]])
+    containers = msgspec.json.decode(record["containers"] or "{}", type=dict[str, tuple[int, int, str | None]])
+    own_ids = {path: _own_id(path, around) for path, (_, _, around) in containers.items()}
     found: dict[str, MapSummary] = {}
-    for path, (count, _) in containers.items():
-        found.setdefault(_own_id(path, containers), MapSummary()).items += count
-    for container, _, settled, failed in msgspec.json.decode(
-        record["items"] or "[]", type=list[tuple[str, str, int, int]]
+    for path, (count, _, _) in containers.items():
+        found.setdefault(own_ids[path], MapSummary()).items += count
+    for container, _, settled, failed, cancelled in msgspec.json.decode(
+        record["items"] or "[]", type=list[tuple[str, str, int, int, int]]
     ):
-        summary = found[_own_id(container, containers)]
+        summary = found[own_ids[container]]
         if settled < containers[container][1]:
             summary.running += 1
         elif failed:
             summary.failed += 1
-        else:
+        elif not cancelled:
             summary.completed += 1
     return found
 
 
-def _own_id(path: str, containers: Mapping[str, object]) -> str:
-    """A container's id in the definition, of its path."""
-    outer = max((each for each in containers if path.startswith(f"{each}[")), key=len, default=None)
-    return path if outer is None else path[len(outer) :].partition("].")[2]
+def _own_id(path: str, around: str | None) -> str:
+    """A container's id in the definition, of its path and that of the container ``around`` it."""
+    return path if around is None else path[len(around) :].partition("].")[2]
 
 
 async def status_of(pool: Pool, owner: UUID, run_id: UUID) -> str | None:

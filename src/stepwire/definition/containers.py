@@ -38,7 +38,7 @@ class Containers:
 
     def issues(self, edges: Iterable[Edge]) -> Iterator[Issue]:
         inhabited = {container for container in self.of.values() if container is not None}
-        numbered = re.compile(r"^(.*?)\[\d+\]\.", re.DOTALL)
+        numbered = re.compile(r"\[\d+\]\.")
         for step_id in self.of:
             node = self._nodes[step_id]
             yield from self._id_issues(step_id)
@@ -46,9 +46,9 @@ class Containers:
             if self.is_container(node) and step_id not in inhabited:
                 message = f"Nothing lies in {step_id!r}; drag the steps that it runs per item into it."
                 yield Issue(code="empty-container", message=message, node_id=step_id)
-            prefix = numbered.match(step_id)
-            if prefix is not None and prefix[1] in inhabited:
-                message = f"The id {step_id!r} reads like a step within an item of {prefix[1]!r}; take another id."
+            prefixes = (step_id[: match.start()] for match in numbered.finditer(step_id))
+            if (meant := next((each for each in prefixes if each in inhabited), None)) is not None:
+                message = f"The id {step_id!r} reads like a step within an item of {meant!r}; take another id."
                 yield Issue(code="ambiguous-id", message=message, node_id=step_id)
         for edge in edges:
             if self.of.get(edge.source) != self.of.get(edge.target):

@@ -1,6 +1,7 @@
 """A run's state from its events: ``apply`` takes one more in. It never refuses and never decides."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, assert_never
 
 import msgspec
@@ -83,8 +84,8 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             return _replace(state, status="failed", error=error, completed_at=at)
         case RunCancelled(at=at):
             return _replace(state, status="cancelled", completed_at=at)
-        case RunRetried(step_ids=step_ids):
-            return _renew(state, step_ids)
+        case RunRetried(step_ids=step_ids, at=at):
+            return _renew(state, step_ids, at)
         case _:
             assert_never(event)
 
@@ -214,17 +215,22 @@ def _settle(state: RunState, path: str, step: StepState, **changes: Any) -> RunS
     )  # fmt: skip
 
 
-def _renew(state: RunState, step_ids: Iterable[str]) -> RunState:
-    """A run that ended, going on: with these steps as new, save containers, which go on where they were."""
+def _renew(state: RunState, step_ids: Iterable[str], at: datetime) -> RunState:
+    """A run that ended, going on: with these steps as new, save containers, which go on where they were and have all
+    their time again.
+    """
     steps = state.steps
     for path in step_ids:
         known = state.step(path)
         if known.map is None:
             steps = steps.insert(path, StepState(attempt=known.attempt, earlier_attempts=known.attempt))
         else:
-            steps = steps.insert(
-                path, _replace(known, status="running", error=None, handles=(), output=None, completed_at=None)
+            until, since = known.map.until, known.started_at
+            due_at = None if until is None or since is None else at + (until - since)
+            going_on = _replace(
+                known, status="running", error=None, handles=(), output=None, completed_at=None, due_at=due_at
             )
+            steps = steps.insert(path, going_on)
     renewed = _replace(
         state,
         status="queued" if state.started_at is None else "running",

@@ -27,7 +27,8 @@ class StepError(msgspec.Struct, frozen=True):
 class MapPlan(msgspec.Struct, frozen=True):
     """What a container was started with: how many ``items``, how many ``steps`` each has, how many run side by side.
 
-    ``collects``: an item that fails is noted and the others go on. ``until``: the instant at which it takes too long.
+    ``collects``: an item that fails is noted and the others go on. ``until``: the instant at which it takes too long;
+    where its run is taken up again, it has as much time from then on.
     """
 
     items: int

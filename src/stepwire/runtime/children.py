@@ -34,7 +34,8 @@ class Children:
         """The run for this attempt of a step; it is stored when this returns. While the database is away this waits.
 
         A repeat finds the run that the first call has started. The next attempt after a failure takes the failed run
-        up again from its failed steps; after a cancellation it starts another one.
+        up again from its failed steps; after a cancellation it starts another one. What becomes of a run that is not
+        waited for is none of its parent's business.
 
         Raises:
             StepFailed: the workflow is missing or not published, or the input does not fit it, or it is too deep.
@@ -45,10 +46,12 @@ class Children:
         self, parent: ClaimedRun, step_id: str, attempt: int, workflow_id: UUID, value: dict[str, Any], wait: bool
     ) -> UUID:
         known = await known_child(self._pool, parent.id, step_id)
-        if known is not None and (known.parent_attempt == attempt or known.status not in ("failed", "cancelled")):
-            return known.id
+        if known is not None:
+            is_this_attempts = known.parent_attempt == attempt
+            if not wait or is_this_attempts or known.status not in ("failed", "cancelled"):
+                return known.id
         if known is not None and known.status == "failed":
-            await take_child_up(self._pool, parent.owner_id, known.id, parent.id, attempt)
+            await take_child_up(self._pool, parent, known.id, attempt)
             await self._waker.wake()
             return known.id
         child = await self._new(parent, step_id, attempt, workflow_id, value, wait)
@@ -57,7 +60,7 @@ class Children:
             return child.id
         known = await known_child(self._pool, parent.id, step_id)
         if known is None or known.parent_attempt != attempt:
-            raise StepFailed("parent-ended", "The run has ended.")
+            raise StepFailed("parent-ended", "The run has ended, or another worker drives it.")
         return known.id
 
     async def _new(
@@ -86,6 +89,7 @@ class Children:
             workflow_id=workflow_id,
             workflow_version=workflow.version,
             parent_run_id=parent.id,
+            parent_fence=parent.fence,
             parent_step_id=step_id,
             parent_attempt=attempt,
             is_awaited=wait,

@@ -126,12 +126,17 @@ class Driver:
         Raises:
             LeaseLost: another driver has the run; nothing was changed.
         """
-        facts = await self._first_facts() if first is None else [first]
+        facts = await self._first_facts() if first is None else await self._unless_cancelled(first)
         try:
             while not await self._take(facts):
                 facts = await self._next_facts()
         finally:
             await self._stop()
+
+    async def _unless_cancelled(self, first: AnyFact) -> list[AnyFact]:
+        """What is to be cancelled ends in no other way."""
+        seen = await self._look() if self._nudges else []
+        return seen if any(isinstance(fact, CancelRequested) for fact in seen) else [first]
 
     async def _first_facts(self) -> list[AnyFact]:
         at = now()

@@ -12,6 +12,9 @@ from stepwire.engine.model import RunState
 from stepwire.engine.places import item_of, locate, scope_of
 from stepwire.runtime.executor import CHILD_RUN
 
+UNKNOWN = "unknown"  # the type of a step whose plan is gone
+MAY_WAIT = (CHILD_RUN, UNKNOWN)
+
 
 def journal_events(events: Sequence[AnyEvent], first_seq: int) -> list[JournalEvent]:
     """Events as they are stored, numbered from ``first_seq``."""
@@ -28,8 +31,8 @@ def journal_steps(plan: Plan, state: RunState, events: Sequence[JournalEvent]) -
 
 
 def cut_child_runs(plan: Plan, events: Sequence[AnyEvent]) -> list[str]:
-    """The steps that no longer wait for the child runs that they have started."""
-    return [event.step_id for event in events if _cuts_off(event) and _type_of(plan, event.step_id) == CHILD_RUN]
+    """The steps that no longer wait for the child runs that they have started, or may have where the plan is gone."""
+    return [event.step_id for event in events if _cuts_off(event) and _type_of(plan, event.step_id) in MAY_WAIT]
 
 
 def _journal_step(plan: Plan, state: RunState, path: str) -> JournalStep:
@@ -41,7 +44,7 @@ def _type_of(plan: Plan, path: str) -> str:
     try:
         return locate(plan, path).step.type
     except KeyError:
-        return "unknown"
+        return UNKNOWN
 
 
 def _cuts_off(event: AnyEvent) -> TypeGuard[StepCancelled | StepFailed | StepRetrying]:

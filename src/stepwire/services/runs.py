@@ -15,7 +15,7 @@ from stepwire.db.counts import QueueDepth, queue_depth
 from stepwire.db.group_commit import GroupCommit
 from stepwire.db.journal import NewRun
 from stepwire.db.models import Run, RunEvent, StepRun, Workflow
-from stepwire.db.runs import RunRepository
+from stepwire.db.runs import RunRepository, StepPlace
 from stepwire.db.session import Database
 from stepwire.db.workflows import WorkflowRepository
 from stepwire.definition.containers import Containers
@@ -216,8 +216,9 @@ class RunService:
         async with self._database.session() as session:
             return await queue_depth(session, owner, workflow_id)
 
-    async def steps(self, owner: UUID, run_id: UUID) -> list[StepRun]:
-        """Every step of a run: the started ones in the order they started, then the others as they are drawn.
+    async def steps(self, owner: UUID, run_id: UUID, *, after: int, limit: int) -> tuple[list[StepRun], bool]:
+        """Steps of a run, ``limit`` of those behind the first ``after``, and whether more follow: the started ones in the
+        order they started, then the others as they are drawn.
 
         Raises:
             RunNotFound.
@@ -225,9 +226,14 @@ class RunService:
         async with self._database.session() as session:
             repository = RunRepository(session=session)
             run = _found(await repository.of_owner(owner, run_id), run_id)
-            reached = await repository.steps([run_id], with_items=True)
+            reached = await repository.step_places(run_id)
         workflow = await self._workflows.get(owner, run.workflow_id)
-        return complete(run, workflow, reached)
+        step_ids = in_order(workflow, reached)
+        page = step_ids[after : after + limit]
+        async with self._database.session() as session:
+            known = {step.step_id: step for step in await RunRepository(session=session).some_steps(run_id, page)}
+        types = dict(workflow.steps)
+        return [known.get(each) or _pending(run_id, each, types[each]) for each in page], after + limit < len(step_ids)
 
     async def events(self, owner: UUID, run_id: UUID, *, after: int, limit: int) -> Sequence[RunEvent]:
         """Up to ``limit`` events after the one numbered ``after``. Raises: RunNotFound."""
@@ -248,16 +254,15 @@ class RunService:
         return run
 
 
-def complete(run: Run, workflow: Runnable, reached: Sequence[StepRun]) -> list[StepRun]:
-    """The steps that were reached and, after those that started, all others; the latter in the drawn order."""
-    known = {step.step_id: step for step in reached}
-    started = [step for step in reached if step.position is not None]
-    drawn = [
-        known.get(step_id) or StepRun(run_id=run.id, step_id=step_id, step_type=step_type, status="pending", attempt=0)
-        for step_id, step_type in workflow.steps
-    ]
-    unstarted = [step for step in reached if step.position is None and step.container is not None]
-    return started + [step for step in drawn if step.position is None] + unstarted
+def in_order(workflow: Runnable, reached: Sequence[StepPlace]) -> list[str]:
+    """The ids of a run's steps: of those that started, then of those that are drawn, then of the others in containers."""
+    started = {step.step_id: None for step in reached if step.has_started}
+    drawn = [step_id for step_id, _ in workflow.steps if step_id not in started]
+    return [*started, *drawn, *(step.step_id for step in reached if step.is_inner and not step.has_started)]
+
+
+def _pending(run_id: UUID, step_id: str, step_type: str) -> StepRun:
+    return StepRun(run_id=run_id, step_id=step_id, step_type=step_type, status="pending", attempt=0)
 
 
 def _found(run: Run | None, run_id: UUID) -> Run:

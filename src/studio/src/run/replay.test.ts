@@ -72,6 +72,11 @@ describe("maps", () => {
     expect(replay(NEW, each).maps.get("each")).toEqual({ items: 3, completed: 1, failed: 1, running: 0 });
   });
 
+  test("an item that was cut off is neither completed nor failed", () => {
+    const cut = replay(NEW, [...each.slice(0, 5), ...facts(["step.cancelled", "each"], ["step.cancelled", "each[1].x"], ["step.cancelled", "each[1].y"])]);
+    expect(cut.maps.get("each")).toEqual({ items: 3, completed: 1, failed: 0, running: 0 });
+  });
+
   test("sum up the steps of a node inside, and know its ways out", () => {
     const tally = replay(NEW, each).tallies.get("x");
     expect(tally?.counts).toMatchObject({ completed: 1, failed: 1, running: 0 });

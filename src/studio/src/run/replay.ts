@@ -46,9 +46,12 @@ export interface RunState {
   maps: ReadonlyMap<string, MapSummary>;
   /** By id of a node inside a map. */
   tallies: ReadonlyMap<string, Tally>;
-  /** By scope: how many steps of an item have settled, of how many. */
-  items: ReadonlyMap<string, { settled: number; of: number; hasFailed: boolean }>;
+  /** By scope. */
+  items: ReadonlyMap<string, Item>;
 }
+
+/** How many steps of an item have settled, of how many, and how many of them were cancelled. */
+interface Item { settled: number; of: number; cancelled: number; hasFailed: boolean }
 
 export const SETTLED: ReadonlySet<StepStatus> = new Set(["completed", "failed", "skipped", "cancelled"]);
 export const ENDED: ReadonlySet<RunStatus> = new Set(["completed", "failed", "cancelled"]);
@@ -84,7 +87,7 @@ interface Draft extends RunState {
   steps: Map<string, StepState>;
   maps: Map<string, MapSummary>;
   tallies: Map<string, Tally>;
-  items: Map<string, { settled: number; of: number; hasFailed: boolean }>;
+  items: Map<string, Item>;
 }
 
 function take(draft: Draft, fact: Fact): void {
@@ -131,7 +134,7 @@ function takeStep(draft: Draft, id: string, fact: Fact): void {
     childRunId: fact.childRunId ?? step.childRunId,
   });
   if (fact.map !== undefined) draft.maps.set(id, { items: fact.map.items, completed: 0, failed: 0, running: 0 });
-  if (fact.map !== undefined) draft.items.set(id, { settled: 0, of: fact.map.steps, hasFailed: false }); // how many steps each item has
+  if (fact.map !== undefined) draft.items.set(id, { settled: 0, of: fact.map.steps, cancelled: 0, hasFailed: false }); // how many steps each item has
 }
 
 function attemptsAfter(attempts: readonly Attempt[], status: StepStatus, fact: Fact): readonly Attempt[] {
@@ -167,20 +170,21 @@ function tally(draft: Draft, step: StepState, before: StepStatus | undefined): v
   draft.tallies.set(step.nodeId, { counts, handles: chosen.length === 0 ? known.handles : [...known.handles, ...chosen] });
 }
 
-/** An item is over when all of its steps are; it has failed when a step did and nothing takes over. */
+/** An item is over when all of its steps are; it has failed when a step did and nothing takes over, and was cut off when a step was. */
 function count(draft: Draft, step: StepState, before: StepStatus | undefined, map: string): void {
   const summary = draft.maps.get(map);
   const of = draft.items.get(map)?.of;
   if (summary === undefined || of === undefined) return;
   const known = draft.items.get(step.scope);
-  const item = known ?? { settled: 0, of, hasFailed: false };
+  const item = known ?? { settled: 0, of, cancelled: 0, hasFailed: false };
   const wasSettled = before !== undefined && SETTLED.has(before);
   const isSettled = SETTLED.has(step.status);
   const settled = item.settled + Number(isSettled) - Number(wasSettled);
   const isUnanswered = step.status === "failed" && step.handles.length === 0;
-  const now = { settled, of, hasFailed: isUnanswered || (item.hasFailed && step.status !== "pending") };
+  const cancelled = item.cancelled + Number(step.status === "cancelled") - Number(before === "cancelled");
+  const now = { settled, of, cancelled, hasFailed: isUnanswered || (item.hasFailed && step.status !== "pending") };
   draft.items.set(step.scope, now);
-  const change = { completed: 0, failed: 0, running: 0 };
+  const change = { completed: 0, failed: 0, running: 0, cancelled: 0 };
   if (known !== undefined) change[outcome(known)] -= 1;
   change[outcome(now)] += 1;
   draft.maps.set(map, {
@@ -188,7 +192,8 @@ function count(draft: Draft, step: StepState, before: StepStatus | undefined, ma
   });
 }
 
-function outcome({ settled, of, hasFailed }: { settled: number; of: number; hasFailed: boolean }): "completed" | "failed" | "running" {
+function outcome({ settled, of, cancelled, hasFailed }: Item): "completed" | "failed" | "running" | "cancelled" {
   if (settled < of) return "running";
-  return hasFailed ? "failed" : "completed";
+  if (hasFailed) return "failed";
+  return cancelled > 0 ? "cancelled" : "completed";
 }
