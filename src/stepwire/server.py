@@ -47,7 +47,8 @@ def run_api(settings: Settings, wait: Callable[[], object]) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     _tame_collector()
-    log.info("Serving on http://%s:%d, documentation on /docs", settings.host, settings.port)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    log.info("Serving on http://%s:%d, documentation on /docs", host, settings.port)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)  # uvicorn raises the signal once more when it has ended
     uvloop.run(uvicorn.Server(config).serve(sockets=[listener]))

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from stepwire.errors import Misconfigured
 EMBEDDED_OWNER = UUID("00000000-0000-4000-8000-000000000001")  # whom the embedded mode's own tokens speak for
 RATE = r"^(?=.*[1-9])\d{1,6}(\.\d{1,3})?(,[1-9]\d{0,6})?$"  # "20" or "20,100"
 _PREFIXED = "STEPWIRE_"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _BARE = ("database_url", "redis_url", "supabase_url", "supabase_jwt_secret", "supabase_publishable_key")
 
 
@@ -81,8 +83,8 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         name = variable(field)
         if (text := environment.get(name, "").strip()) == "":
             continue
-        value = [part.strip() for part in text.split(",") if part.strip()] if field == "cors_origins" else text
         try:
+            value = _origins(text) if field == "cors_origins" else text
             values[field] = getattr(msgspec.convert({field: value}, Settings, strict=False, dec_hook=_path), field)
         except (msgspec.ValidationError, ValueError) as error:
             raise Misconfigured(f"{name}={text!r} cannot be used: {str(error).split(' - at')[0]}.") from None
@@ -92,6 +94,15 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 def variable(field: str) -> str:
     """The environment variable of a setting."""
     return field.upper() if field in _BARE else _PREFIXED + field.upper()
+
+
+def _origins(text: str) -> list[str]:
+    """Origins as browsers send them, or ``*``. Raises: ValueError: one that no browser would send."""
+    found = [part.strip().lower().removesuffix("/") for part in text.split(",") if part.strip()]
+    for each in found:
+        if each not in ("*", "null") and not _ORIGIN.fullmatch(each):
+            raise ValueError(f"{each!r} is not an origin such as https://app.example.com, without a path")
+    return found
 
 
 def _path(kind: type, value: object) -> object:

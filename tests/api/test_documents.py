@@ -60,6 +60,38 @@ def test_every_operation_has_a_name_and_says_its_problems(server: Api) -> None:
             assert {"400", "401"} <= set(operation["responses"]), path
 
 
+def test_every_post_says_that_it_may_refuse_a_body_that_is_no_json(server: Api) -> None:
+    document = server.http.get("/docs/openapi.json").json()
+    posts = [(path, operation) for path, method, operation in operations_of(document) if method == "post"]
+    nobody = "00000000-0000-7000-8000-000000000000"
+
+    for path, operation in posts:
+        answer = server.http.post(re.sub(r"{\w+}", nobody, path), content=b"<a/>", headers={"Content-Type": "text/xml"})
+        assert str(answer.status_code) in operation["responses"], f"{path}: {answer.status_code}"
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "method", "path", "content"),
+    [
+        ("listWorkflows", "GET", "/api/v1/workflows?name=%00", None),
+        ("validateWorkflow", "POST", "/api/v1/workflows/{}/validate", b'{"definition": 1e400}'),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_as_the_document_says(
+    server: Api, operation_id: str, method: str, path: str, content: bytes | None
+) -> None:
+    document = server.http.get("/docs/openapi.json").json()
+    said = next(each["responses"] for _, _, each in operations_of(document) if each["operationId"] == operation_id)
+    workflow = server.http.post("/api/v1/workflows", json={"name": "x"}).json()
+
+    answer = server.http.request(
+        method, path.format(workflow["id"]), content=content, headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status_code == 422
+    assert "422" in said
+
+
 def test_every_reference_in_the_document_leads_somewhere(server: Api) -> None:
     text = server.http.get("/docs/openapi.json").text
     document = server.http.get("/docs/openapi.json").json()

@@ -124,3 +124,17 @@ def test_a_limit_says_how_many_a_second_and_how_many_at_once(text: str, rate: tu
 def test_a_limit_that_is_none_is_refused_at_the_start(text: str) -> None:
     with pytest.raises(Misconfigured, match="STEPWIRE_RATE_LIMIT"):
         load_settings({"STEPWIRE_RATE_LIMIT": text})
+
+
+@pytest.mark.parametrize(
+    "text", ["localhost:5173", "https://app.example.com/path", "https://user@app.example.com", "app.example.com"]
+)
+def test_an_origin_that_no_browser_sends_is_refused_at_the_start(text: str) -> None:
+    with pytest.raises(Misconfigured, match="STEPWIRE_CORS_ORIGINS"):
+        load_settings({"STEPWIRE_CORS_ORIGINS": text})
+
+
+def test_origins_are_taken_as_browsers_send_them() -> None:
+    settings = load_settings({"STEPWIRE_CORS_ORIGINS": "https://App.example.com/, http://localhost:5173,*"})
+
+    assert settings.cors_origins == ("https://app.example.com", "http://localhost:5173", "*")

@@ -137,6 +137,20 @@ def test_a_workflow_that_is_any_may_be_changed(server: Api) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("tags", [('"0"', "{}"), ("{}", '"0"')])
+def test_tags_and_preferences_may_come_in_several_lines(server: Api, tags: tuple[str, str]) -> None:
+    made = server.create(ONE)
+    tag = workflows(server, made["id"], "GET").headers["etag"]
+    lines = [each.format(tag) for each in tags]
+
+    known = workflows(server, made["id"], "GET", headers=[("If-None-Match", line) for line in lines])
+    published = workflows(server, f"{made['id']}/publish", headers=[("If-Match", line) for line in lines])
+    waited = workflows(server, f"{made['id']}/run", headers=[("Prefer", "respond-async"), ("Prefer", "wait=30")])
+
+    assert (known.status_code, published.status_code) == (304, 200)
+    assert (waited.headers["preference-applied"], waited.json()["status"]) == ("wait=30", "completed")
+
+
 # Runs
 
 

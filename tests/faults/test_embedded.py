@@ -133,6 +133,25 @@ def test_the_second_serve_in_a_folder_says_so_and_ends(home: Path, tmp_path: Pat
     assert f"process {os.getpid()}" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.parametrize("command", ["serve", "token"])
+def test_a_folder_that_cannot_be_one_is_named_with_its_setting(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    process = Process(command, ENVIRONMENT | {"STEPWIRE_HOME": str(tmp_path / "file")}, tmp_path / "log")
+
+    assert process.popen.wait(30) == 78
+    assert "STEPWIRE_HOME" in (tmp_path / "log").read_text()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_url_that_is_none_of_redis_is_named_with_its_setting(home: Path, tmp_path: Path) -> None:
+    environment = ENVIRONMENT | {"STEPWIRE_HOME": str(home), "REDIS_URL": "http://:secret@127.0.0.1"}
+    process = Process("serve", environment, tmp_path / "log")
+
+    assert process.popen.wait(60) == 78
+    assert "REDIS_URL" in (tmp_path / "log").read_text()
+    assert "secret" not in (tmp_path / "log").read_text()
+
+
 def test_a_port_that_is_taken_is_named_with_its_setting(home: Path, tmp_path: Path) -> None:
     import socket
 

@@ -176,3 +176,15 @@ def test_a_ticket_opens_one_stream_of_its_run_and_nothing_else(server: Api) -> N
     assert (first.status_code, first.text.count("\nid: ")) == (200, len(server.events(run_id)))
     assert [each.status_code for each in (again, elsewhere, page, wrong_token)] == [401] * 4
     assert ask(run_id, beside).status_code == 200, "where a token is sent, the ticket is not looked at"
+
+
+def test_a_head_of_a_stream_lets_its_connection_go(server: Api) -> None:
+    run_id = server.start(server.publish(WAITING))["id"]
+    limits = httpx.Limits(max_connections=1)
+
+    with httpx.Client(base_url=server.url, headers=server.http.headers, limits=limits, timeout=10) as client:
+        head = client.head(f"/api/v1/runs/{run_id}/events", headers={"Accept": "text/event-stream"})
+        after = client.get("/health")
+
+    assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert after.status_code == 200

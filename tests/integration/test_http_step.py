@@ -250,6 +250,7 @@ async def test_headers_that_would_break_the_message_are_refused(
         ),
         *("http://a\nb/", "http://[::1/", "http://x:99999/", "http://x:0/", "http://0177.0.0.1/", "http://ex ample:x/"),
         *(f"http://x/{'a' * 8192}", "http://x/" + "a" * 70_000, "javascript:alert(1)", "unix:///var/run/docker.sock"),
+        *("http://xn--/", "http://xn--zzzzzzzzzzz/", "http://xn--ls8h/"),
     ],
 )
 async def test_a_url_that_is_none_of_http_is_refused(client: httpx.AsyncClient, url: str) -> None:
@@ -624,7 +625,9 @@ async def test_a_redirect_to_a_private_address_is_refused(
     assert (error.code, error.is_retryable) == ("address-refused", False)
 
 
-@pytest.mark.parametrize("location", ["ftp://example.com/", "file:///etc/passwd", "http://x:99999/", f"/{'a' * 9000}"])
+@pytest.mark.parametrize(
+    "location", ["ftp://example.com/", "file:///etc/passwd", "http://x:99999/", "http://xn--/", f"/{'a' * 9000}"]
+)
 async def test_a_redirect_to_what_is_not_http_is_refused(
     client: httpx.AsyncClient, server: Server, location: str
 ) -> None:

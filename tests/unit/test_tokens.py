@@ -327,7 +327,7 @@ def test_a_short_secret_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     [
         "x", "project.supabase.co", "ftp://a.example", "https://", "https://a.example?x=1", "https://a.example/#x",
         "https://user:password@a.example", "http://project.supabase.co", "http://8.8.8.8", "http://[2001:4860:4860::8888]",
-        "file:///etc/passwd",
+        "file:///etc/passwd", "https://xn--/",
     ],
 )  # fmt: skip
 def test_keys_come_from_a_url_that_can_be_trusted(url: str) -> None:

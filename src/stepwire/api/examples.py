@@ -151,6 +151,7 @@ _REFUSALS: dict[str, StepwireError] = {
             ),
         ),
     ),
+    "validateWorkflow 422": errors.Unacceptable("A number cannot be kept as it is: Number out of range."),
     "archiveWorkflow 409": errors.WorkflowNotPublished(
         "The workflow is a draft, and only published ones are archived; delete it."
     ),

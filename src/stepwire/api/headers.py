@@ -1,6 +1,7 @@
 """The headers of every answer, those of unknown paths and preflights included; and ``HEAD``, wherever there is a GET."""
 
 import re
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _ACCEPTED = re.compile(rb"[\x21-\x7e]{1,128}")
 _EXTRA = "stepwire.headers"
+_LISTS = (b"accept", b"accept-encoding", b"if-match", b"if-none-match", b"prefer")
 
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
@@ -67,7 +69,11 @@ def with_headers(app: ASGIApp, supabase_url: str | None = None) -> ASGIApp:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = _complete(scope, [*message["headers"], *extra], studio)
-            await send(message)
+                await send(message)
+                if scope["method"] == "HEAD":  # done: a stream would hold the connection as long as it lasts
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            elif scope["method"] != "HEAD":
+                await send(message)
 
         try:
             await app(_inner(scope, extra), receive, send_with_headers)
@@ -78,9 +84,19 @@ def with_headers(app: ASGIApp, supabase_url: str | None = None) -> ASGIApp:
 
 
 def _inner(scope: HTTPScope, extra: list[tuple[bytes, bytes]]) -> Scope:
-    """A HEAD is a GET whose body the server keeps to itself. Source: RFC 9110 section 9.3.2."""
+    """A HEAD is a GET whose body the server keeps to itself, and a list may be in several lines: RFC 9110, 9.3.2 and 5.3."""
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
-    return {**scope, "method": method, _EXTRA: extra}  # type: ignore[return-value]
+    return {**scope, "method": method, "headers": _joined(scope["headers"]), _EXTRA: extra}  # type: ignore[return-value]
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Lists in one line each: what reads a header sees one of its lines."""
+    joined = list(headers)
+    lines = [name for name, _ in joined if name in _LISTS]
+    if len(lines) == len(set(lines)):
+        return joined
+    lists = {name: b", ".join(value for each, value in joined if each == name) for name in lines}
+    return [(name, value) for name, value in joined if name not in lists] + list(lists.items())
 
 
 def _complete(

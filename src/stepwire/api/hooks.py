@@ -58,7 +58,7 @@ class HookController(Controller):
         "/hook/secret",
         operation_id="renewHookSecret",
         status_code=HTTP_201_CREATED,
-        responses=made_before(NewSecret) | problems(404, 409),
+        responses=made_before(NewSecret) | problems(404, 409, 415),
     )
     async def renew_hook_secret(
         self, workflow_id: UUID, hooks: HookService, owner: UUID, header_key: str | None
@@ -86,7 +86,7 @@ class HookController(Controller):
         return DeliveryPage([delivery_response(each) for each in part.items], following)
 
     @post("/deliveries/{delivery_id:uuid}/replay", operation_id="replayDelivery", status_code=HTTP_202_ACCEPTED,
-          responses=problems(404))  # fmt: skip
+          responses=problems(404, 415))  # fmt: skip
     async def replay_delivery(
         self, workflow_id: UUID, delivery_id: UUID, hooks: HookService, owner: UUID
     ) -> DeliveryResponse:

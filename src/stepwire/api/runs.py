@@ -171,7 +171,7 @@ class RunController(Controller):
         "/runs/{run_id:uuid}/cancel",
         operation_id="cancelRun",
         status_code=HTTP_202_ACCEPTED,
-        responses=made_before(RunResponse, "Cancelled before") | problems(404, 409),
+        responses=made_before(RunResponse, "Cancelled before") | problems(404, 409, 415),
     )
     async def cancel_run(self, run_id: UUID, control: RunControl, owner: UUID) -> Response[RunResponse]:
         """Cancel a queued, running or paused run; steps in flight are stopped, not awaited.
@@ -184,7 +184,7 @@ class RunController(Controller):
         "/runs/{run_id:uuid}/retry",
         operation_id="retryRun",
         status_code=HTTP_202_ACCEPTED,
-        responses=problems(404, 409),
+        responses=problems(404, 409, 415),
     )
     async def retry_run(
         self, run_id: UUID, control: RunControl, owner: UUID, wait: int | None
@@ -196,7 +196,7 @@ class RunController(Controller):
         "/runs/{run_id:uuid}/socket-ticket",
         operation_id="createSocketTicket",
         status_code=HTTP_201_CREATED,
-        responses=problems(404),
+        responses=problems(404, 415),
     )
     async def create_socket_ticket(self, run_id: UUID, tickets: TicketService, session: Session) -> SocketTicket:
         """Get a ticket for `/ws/runs/{run_id}?ticket=`: good once, for 30 seconds."""

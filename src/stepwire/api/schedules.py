@@ -96,7 +96,7 @@ class ScheduleController(Controller):
         "/schedules/{schedule_id:uuid}/pause",
         operation_id="pauseSchedule",
         status_code=HTTP_200_OK,
-        responses=problems(404),
+        responses=problems(404, 415),
     )
     async def pause_schedule(self, schedule_id: UUID, schedules: ScheduleService, owner: UUID) -> ScheduleResponse:
         """Start no more runs until it is resumed."""
@@ -106,7 +106,7 @@ class ScheduleController(Controller):
         "/schedules/{schedule_id:uuid}/resume",
         operation_id="resumeSchedule",
         status_code=HTTP_200_OK,
-        responses=problems(404, 409),
+        responses=problems(404, 409, 415),
     )
     async def resume_schedule(self, schedule_id: UUID, schedules: ScheduleService, owner: UUID) -> ScheduleResponse:
         """Go on with the next instant; what came meanwhile was not missed."""

@@ -40,7 +40,7 @@ class WorkflowController(Controller):
     path = "/workflows"
     tags = ["Workflows"]  # noqa: RUF012 - Litestar's attribute
 
-    @get(operation_id="listWorkflows", return_dto=WorkflowListDTO, responses=problems())
+    @get(operation_id="listWorkflows", return_dto=WorkflowListDTO, responses=problems(422))
     async def list_workflows(
         self,
         request: Request[Any, Any, Any],
@@ -109,7 +109,7 @@ class WorkflowController(Controller):
         "/{workflow_id:uuid}/publish",
         operation_id="publishWorkflow",
         status_code=HTTP_200_OK,
-        responses=problems(404, 409, 412, 422),
+        responses=problems(404, 409, 412, 415, 422),
     )
     async def publish_workflow(
         self, workflow_id: UUID, workflows: WorkflowService, owner: UUID, if_match: IfMatch = None
@@ -122,7 +122,7 @@ class WorkflowController(Controller):
         "/{workflow_id:uuid}/duplicate",
         operation_id="duplicateWorkflow",
         status_code=HTTP_201_CREATED,
-        responses=made_before(WorkflowResponse) | problems(404, 422),
+        responses=made_before(WorkflowResponse) | problems(404, 415, 422),
     )
     async def duplicate_workflow(
         self, workflow_id: UUID, workflows: WorkflowService, owner: UUID, header_key: str | None
@@ -134,7 +134,7 @@ class WorkflowController(Controller):
         "/{workflow_id:uuid}/archive",
         operation_id="archiveWorkflow",
         status_code=HTTP_200_OK,
-        responses=problems(404, 409),
+        responses=problems(404, 409, 415),
     )
     async def archive_workflow(
         self, workflow_id: UUID, workflows: WorkflowService, owner: UUID
@@ -147,7 +147,7 @@ class WorkflowController(Controller):
         "/{workflow_id:uuid}/validate",
         operation_id="validateWorkflow",
         status_code=HTTP_200_OK,
-        responses=problems(404, 413, 415),
+        responses=problems(404, 413, 415, 422),
     )
     async def validate_workflow(
         self, workflow_id: UUID, workflows: WorkflowService, owner: UUID, data: ValidationRequest | None = None

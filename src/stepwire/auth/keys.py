@@ -142,11 +142,12 @@ def _endpoint(supabase_url: str) -> str:
     """
     try:
         url = httpx.URL(supabase_url)
+        host = url.host  # is decoded
     except (httpx.InvalidURL, UnicodeError):
-        url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        url, host = httpx.URL(), ""
+    if url.scheme not in ("http", "https") or not host or url.userinfo or url.query or url.fragment:
         raise Misconfigured("SUPABASE_URL cannot be used: it looks like https://<project>.supabase.co.")
-    if url.scheme == "http" and not _is_near(url.host):
+    if url.scheme == "http" and not _is_near(host):
         raise Misconfigured("SUPABASE_URL cannot be used: over http:// anybody on the way could change the keys.")
     return f"{supabase_url.rstrip('/')}/auth/v1/.well-known/jwks.json"
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from stepwire.definition.cel_calls import remembered
+
 _NUMBERS = r"(?:u?int(?:64)?|double)"
 _MIXED = re.compile(
     r"No matching overloads found : _[-+*/]_\((?:u?int64, double|double, u?int64|uint64, int64|int64, uint64)\)"
@@ -66,13 +68,15 @@ def _quotient(one: float, other: float) -> float:
 def _declared(name: str, function: Callable[[Any, Any], Any], *others: tuple[Any, Any, Any]) -> cel.FunctionDecl:
     numbers = [(_INT, _INT, _INT), (_UINT, _UINT, _UINT), (_DOUBLE, _DOUBLE, _DOUBLE)]
     overloads = [
-        cel.Overload(f"{name}_{number}", return_type=returns, parameters=[one, other], is_member=False, impl=function)
+        cel.Overload(
+            f"{name}_{number}", return_type=returns, parameters=[one, other], is_member=False, impl=remembered(function)
+        )
         for number, (one, other, returns) in enumerate((*numbers, *others))
     ]
     overloads += [
         cel.Overload(
             f"{name}_mixed_{number}", return_type=_DOUBLE, parameters=list(kinds), is_member=False,
-            impl=lambda one, other: function(float(one), float(other)),
+            impl=remembered(lambda one, other: function(float(one), float(other))),
         )
         for number, kinds in enumerate(permutations((_INT, _UINT, _DOUBLE), 2))
     ]  # fmt: skip

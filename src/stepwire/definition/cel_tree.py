@@ -17,7 +17,8 @@ class Node:
 
     ``parts``: of a select its operand; of a call its target, if any, and arguments; of a list its elements; of a map
     its keys and values in turn; of a loop its range, the start of its accumulator, condition, step and result.
-    ``variables`` are a loop's: accumulator first, then what runs over the range.
+    ``variables`` are a loop's: accumulator first, then what runs over the range. ``unwrapped`` are the parts of a list
+    or map that are written with a ``?``: optionals, which are entered by what they hold.
     """
 
     kind: Kind
@@ -25,6 +26,7 @@ class Node:
     parts: tuple["Node", ...] = ()
     value: str | None = None
     variables: tuple[str, ...] = ()
+    unwrapped: tuple["Node", ...] = ()
 
 
 def tree_of(serialized: bytes) -> Node:
@@ -44,12 +46,16 @@ def _node(fields: dict[int, list[Any]]) -> Node:
             inner = _message(call)
             return Node("call", _text(inner, 2), _nodes(inner, 1) + _nodes(inner, 3))
         case {7: [elements]}:
-            return Node("list", parts=_nodes(_message(elements), 1))
+            inner = _message(elements)
+            parts = _nodes(inner, 1)
+            return Node("list", parts=parts, unwrapped=tuple(parts[index] for index in _numbers(inner, 2)))
         case {8: [struct]}:
-            entries = [_message(entry) for entry in _message(struct).get(2, [])]
-            return Node(
-                "map", parts=tuple(part for entry in entries for part in (*_nodes(entry, 3), *_nodes(entry, 4)))
-            )
+            entries = [
+                (entry, _nodes(entry, 3), _nodes(entry, 4)) for entry in map(_message, _message(struct).get(2, []))
+            ]
+            parts = tuple(part for _, keys, values in entries for part in (*keys, *values))
+            unwrapped = tuple(value for entry, _, values in entries if _numbers(entry, 5) for value in values)
+            return Node("map", parts=parts, unwrapped=unwrapped)
         case {9: [loop]}:
             inner = _message(loop)
             parts = tuple(part for number in (2, 4, 5, 6, 7) for part in _nodes(inner, number))
@@ -62,6 +68,20 @@ def _node(fields: dict[int, list[Any]]) -> Node:
 
 def _nodes(fields: dict[int, list[Any]], number: int) -> tuple[Node, ...]:
     return tuple(_node(_message(each)) for each in fields.get(number, []))
+
+
+def _numbers(fields: dict[int, list[Any]], number: int) -> list[int]:
+    """Integers that are not negative, packed or not."""
+    found: list[int] = []
+    for value in fields.get(number, []):
+        position = 0
+        if isinstance(value, int):
+            found.append(value)
+            continue
+        while position < len(value):
+            each, position = _varint(value, position)
+            found.append(each)
+    return found
 
 
 def _constant(fields: dict[int, list[Any]]) -> str | None:

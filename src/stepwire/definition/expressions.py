@@ -4,7 +4,9 @@ Only what an expression names is handed to the evaluator: of the steps those, an
 """
 
 import base64
+import ctypes
 import math
+import sys
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,6 +17,7 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_encoders, ext_math, ext_optional
 
 from stepwire.definition import cel_numbers
+from stepwire.definition.cel_calls import release
 from stepwire.definition.cel_messages import Fault, compile_faults, failure
 from stepwire.definition.cel_reads import Reads, only_read, reads_of
 from stepwire.definition.cel_tokens import (
@@ -33,8 +36,14 @@ from stepwire.definition.cel_tree import Node, tree_of
 from stepwire.definition.cost import MAX_OPTIONAL_MACROS, OPTIONAL_MACROS, TooCostly, check_cost, may_be_costly
 from stepwire.definition.durations import iso_of
 from stepwire.definition.functions import FUNCTIONS
+from stepwire.definition.optionals import keeps_optionals, may_make_optionals
 from stepwire.definition.secrets import NAME_RULE, SECRET_NAME
 from stepwire.errors import StepwireError
+
+if sys.version_info < (3, 12):
+    # For each null that the binding converts it gives back a reference to None that it has not taken, and a process without
+    # any left is ended. From Python 3.12 on None has no count (PEP 683); here it has one that is never used up.
+    ctypes.c_ssize_t.from_address(id(None)).value += 1 << 60
 
 MAX_EXPRESSION_BYTES = 4096
 MAX_TOKENS = 1000  # CEL keeps about 300 bytes a token
@@ -43,6 +52,8 @@ STEP_MEMBERS = frozenset({"output", "error", "status"})
 
 _TOO_COSTLY = "It could take too much memory or time on this data. Let it read less, or compute it in several steps."
 _OPTIONAL = "An optional has no JSON: end the expression with .orValue(…)."
+_KEPT = "An optional cannot be put into a list, a map or another optional: end it with .orValue(…), or write [?a] or {?b: a}."
+_KEYS = "The keys of a map are strings, whole numbers, true or false."
 _BEYOND_64_BITS = "Integer value '"
 
 
@@ -157,6 +168,8 @@ class Expression:
             program, tree = self._mixing_program()
             self._check_cost(tree, data)  # always: what CEL calculates by itself costs next to nothing, this does not
             value, fault = self._run(program, data)
+            if fault is not None and _BEYOND_64_BITS in fault:  # in what the first evaluation did not come to
+                value, fault = self._run(program, _with_doubles(data))
         if fault is not None:
             raise self._failed(failure(fault))
         return to_json(value)
@@ -182,6 +195,8 @@ class Expression:
             return None, str(error)
         except (TypeError, SystemError):  # how the binding says that it does not know a type
             return None, _OPTIONAL
+        finally:
+            release()
         return value, str(value) if result.type() == cel.Type.ERROR else None
 
     def _failed(self, reason: str) -> ExpressionFailed:
@@ -292,8 +307,14 @@ def _compile(source: str, in_map: bool) -> CompiledSource | tuple[Fault, ...]:
         program = _program(source, in_map)
     except RuntimeError as error:
         return compile_faults(source, str(error), _NAMES[in_map])
-    if "optional_type" in program.return_type().name():
+    try:
+        returns = program.return_type().name()
+    except RuntimeError:  # the checker takes keys of any type
+        return (Fault("expression-type", _KEYS, 1),)
+    if "optional_type" in returns:
         return (Fault("expression-type", _OPTIONAL, 1),)
+    if may_make_optionals(tokens) and keeps_optionals(tree_of(program.serialize())):
+        return (Fault("expression-type", _KEPT, 1),)
     secrets = secret_references(tokens)
     if faults := tuple(fault for secret in secrets if (fault := _secret_fault(secret))):
         return faults

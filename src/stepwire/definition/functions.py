@@ -9,6 +9,8 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from stepwire.definition.cel_calls import remembered
+
 MAX_RESULT = 1 << 20  # characters
 _TOO_LONG = f"The text would have more than {MAX_RESULT:,} characters"
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -55,7 +57,13 @@ def _member(name: str, returns: cel.Type, *overloads: tuple[list[cel.Type], Call
     return cel.FunctionDecl(
         name,
         [
-            cel.Overload(f"{name}_{number}", return_type=returns, parameters=parameters, is_member=True, impl=function)
+            cel.Overload(
+                f"{name}_{number}",
+                return_type=returns,
+                parameters=parameters,
+                is_member=True,
+                impl=remembered(function),
+            )
             for number, (parameters, function) in enumerate(overloads)
         ],
     )

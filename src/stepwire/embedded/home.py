@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stepwire.auth.sealed import sign_in_code
-from stepwire.errors import StepwireError
+from stepwire.errors import Misconfigured, StepwireError
 
 
 class HomeInUse(StepwireError):
@@ -30,8 +30,9 @@ def locked_home(home: Path) -> Iterator[Path]:
 
     Raises:
         HomeInUse: somebody else holds it.
+        Misconfigured: it cannot be made, or written to.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(home)
     with (home / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,9 +94,9 @@ def studio_link(home: Path) -> str:
 
 def _secret(path: Path) -> str:
     """Read a secret, or make one: the first of several processes wins, and none ever reads half a file."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     while not path.exists():
+        _make(path.parent)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32))
@@ -109,6 +110,16 @@ def _secret(path: Path) -> str:
             draft.unlink()
         sync_folder(path.parent)
     return path.read_text().strip()
+
+
+def _make(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        reason = None if os.access(home, os.W_OK | os.X_OK) else "it cannot be written to"
+    except OSError as error:
+        reason = error.strerror
+    if reason is not None:
+        raise Misconfigured(f"STEPWIRE_HOME={str(home)!r} cannot be used: {reason}. Set it to a folder of your own.")
 
 
 def sync_folder(folder: Path) -> None:

@@ -143,9 +143,11 @@ class RunControl:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         async with self._feeds.watch(run_id) as feed:
-            while not await is_resting(self._database.pool, owner, run_id, after):
+            while True:
+                last = feed.last
+                is_at_rest = await is_resting(self._database.pool, owner, run_id, after)
                 left = deadline - loop.time()
-                if left <= 0:
+                if is_at_rest or left <= 0:
                     break
-                await feed.changed(min(left, LOOK_SECONDS))
+                await feed.changed(min(left, LOOK_SECONDS), since=last)
         return await self._runs.get(owner, run_id)

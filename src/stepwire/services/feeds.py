@@ -84,8 +84,14 @@ class RunFeed:
             return (framed,)
         return await self._read(seq) if seq < self.last else ()
 
-    async def changed(self, timeout: float | None = None) -> None:
-        """Wait for news, or for ``timeout`` seconds."""
+    async def changed(self, timeout: float | None = None, *, since: int | None = None) -> None:
+        """Wait for news, or for ``timeout`` seconds.
+
+        Who waits for something to be seen elsewhere says the ``last`` that there was before looking: news that came
+        during the look are none to wait for.
+        """
+        if since is not None and self.last != since:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._news.wait()

@@ -112,9 +112,10 @@ def _checked(text: str) -> str:
     check_text(text, "url")
     try:
         url = httpx.URL(text)
+        host = url.host  # is decoded, which fails for xn-- and what IDNA 2008 does not have
     except (httpx.InvalidURL, ValueError):
         raise InvalidHook("url is not a URL.") from None
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not host:
         raise InvalidHook("url begins with https:// or http:// and names a host.")
     if re.search(r"\s", text) or not 0 < (url.port or 443) < 65536:
         raise InvalidHook("url holds white space, or a port that there is not.")

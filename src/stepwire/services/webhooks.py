@@ -140,6 +140,7 @@ class WebhookService:
         deadline = loop.time() + seconds
         async with self._feeds.watch(run_id) as feed:
             while True:
+                last = feed.last
                 run, _ = await self._runs.get(accepted.owner, run_id)
                 said = await webhooks.answer(self._pool, run_id)
                 left = deadline - loop.time()
@@ -147,7 +148,7 @@ class WebhookService:
                     return msgspec.json.decode(said, type=Answer)
                 if run.status not in ("queued", "running") or left <= 0:
                     return None
-                await feed.changed(min(left, LOOK_SECONDS))
+                await feed.changed(min(left, LOOK_SECONDS), since=last)
 
     async def renew_secret(
         self, owner: UUID, workflow_id: UUID, secret: str | None, key: str | None

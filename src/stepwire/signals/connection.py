@@ -11,17 +11,28 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
+from stepwire.errors import Misconfigured
+
 ANSWER_SECONDS = 5  # then Redis is taken for lost; what blocks on purpose has to take less
 Lost = (RedisError, OSError)  # what every caller takes as "Redis is not there just now"
 
 
 @asynccontextmanager
 async def open_redis(url: str, *, max_connections: int = 50) -> AsyncIterator["Redis"]:
-    """A client whose pool is bounded and waits; it connects when first used."""
-    pool = BlockingConnectionPool.from_url(
-        url, max_connections=max_connections, timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS,
-        socket_connect_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0),
-    )  # fmt: skip
+    """A client whose pool is bounded and waits; it connects when first used.
+
+    Raises:
+        Misconfigured: the URL is none of Redis.
+    """
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url, max_connections=max_connections, timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0),
+        )  # fmt: skip
+    except ValueError as error:  # which may quote the URL, and the password in it
+        raise Misconfigured(
+            "REDIS_URL cannot be used: it looks like redis://host:6379, rediss:// or unix://."
+        ) from error
     redis = Redis(connection_pool=pool)
     try:
         yield redis

@@ -11,7 +11,6 @@ import contextlib
 import http.cookiejar
 import logging
 import re
-import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ import httpx
 
 from stepwire import __version__
 from stepwire.errors import Misconfigured
+from stepwire.steps.lookups import Lookups
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -113,20 +113,14 @@ def parse_allow(text: str) -> Allow:
     return Allow(frozenset(names), tuple(networks))
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """The system's answer for a name, in its order of preference (RFC 6724)."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Dials for httpcore: resolves, filters, and connects to what is left, by address and in order."""
 
     def __init__(
-        self, allow: Allow, resolver: Resolver = resolve, dialler: httpcore.AsyncNetworkBackend | None = None
+        self, allow: Allow, resolver: Resolver | None = None, dialler: httpcore.AsyncNetworkBackend | None = None
     ) -> None:
         self._allow = allow
-        self._resolver = resolver
+        self._resolver = resolver or Lookups()
         self._dialler = dialler or httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -333,7 +327,7 @@ def guarded_client(
     allow: Allow | Sequence[str] = (),
     *,
     max_connections: int = 200,
-    resolver: Resolver = resolve,
+    resolver: Resolver | None = None,
     verify: ssl.SSLContext | None = None,
 ) -> httpx.AsyncClient:
     """A client to share, for public addresses and ``allow``: pooled, without cookies, proxies, netrc or redirects.

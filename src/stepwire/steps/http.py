@@ -162,9 +162,12 @@ class HttpRequest(BuiltIn):
         except AddressRefused as error:
             raise StepFailed("address-refused", f"{called} is refused: {error}") from error
         except (TimeoutError, httpx.TimeoutException) as error:
-            what = "did not connect in time" if isinstance(error, httpx.ConnectTimeout) else "did not answer in time"
-            raise StepFailed("http-timeout", f"{called} {what} ({seconds:g} s).", is_retryable=True) from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            is_unconnected = isinstance(error, httpx.ConnectTimeout)
+            what, limit = ("connect", min(seconds, CONNECT_SECONDS)) if is_unconnected else ("answer", seconds)
+            raise StepFailed(
+                "http-timeout", f"{called} did not {what} in time ({limit:g} s).", is_retryable=True
+            ) from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
             raise StepFailed("bad-url", f"{called} redirected to a URL that cannot be followed.") from error
         except (httpx.HTTPError, OSError) as error:
             # h11 quotes what it will not send, so its words about our own side stay out of the message.
@@ -247,7 +250,11 @@ def _url(config: HttpRequestConfig) -> httpx.URL:
 def _checked(url: httpx.URL) -> httpx.URL:
     if url.scheme not in ("http", "https"):
         raise StepFailed("bad-url", "The URL does not begin with http:// or https://.")
-    if not url.host:
+    try:
+        host = url.host
+    except UnicodeError:  # httpx decodes it: xn-- and what IDNA 2008 does not have
+        raise StepFailed("bad-url", "The URL's host is not a name that can be read.") from None
+    if not host:
         raise StepFailed("bad-url", "The URL names no host.")
     if url.port is not None and not 0 < url.port < 65536:
         raise StepFailed("bad-url", "The URL's port is not between 1 and 65535.")
