@@ -369,6 +369,8 @@ def test_without_a_respond_step_who_waits_is_answered_the_run(server: Api, anybo
     waited = send(anybody, slow, {"prefer": "wait=1"})
 
     assert (done.status_code, done.json()["status"]) == (202, "completed")
+    assert "echo" in done.json()["output"]
+    assert "context" not in done.json(), "what every step has made is for the owner"
     assert waited.status_code == 202
     assert waited.json()["status"] in ("queued", "running")
 

@@ -51,7 +51,7 @@ class WebhookController(Controller):
         The run is stored when this answers. A delivery that comes again (`X-Idempotency-Key`, `webhook-id`,
         `X-GitHub-Delivery`, the id of a Stripe or Slack event) answers 200 with the first run; 422 where `X-Idempotency-Key` came with
         another body before. With `Prefer: wait`, or where
-        the trigger says so, a `webhook.respond` step says what the sender is answered.
+        the trigger says so, a `webhook.respond` step says what the sender is answered; else it is the run, without its `context`.
         """
         accepted = await webhooks.receive(workflow_id, await _call(request))
         if isinstance(accepted, str):
@@ -124,8 +124,8 @@ async def _answered(
         return Response(started_response(run), status_code=status, headers=headers)
     if seconds is not None and (answer := await webhooks.answer(accepted, seconds)) is not None:
         return _said(answer, headers)
-    settled = await control.settled(accepted.owner, run.id, 0)
-    return Response(run_response(*settled), status_code=status, headers=headers)
+    settled, _ = await control.settled(accepted.owner, run.id, 0)
+    return Response(run_response(settled, None), status_code=status, headers=headers)  # what its steps made is the owner's
 
 
 def _said(answer: Answer, headers: dict[str, str]) -> Response[bytes]:
