@@ -125,7 +125,9 @@ async def _answered(
     if seconds is not None and (answer := await webhooks.answer(accepted, seconds)) is not None:
         return _said(answer, headers)
     settled, _ = await control.settled(accepted.owner, run.id, 0)
-    return Response(run_response(settled, None), status_code=status, headers=headers)  # what its steps made is the owner's
+    return Response(
+        run_response(settled, None), status_code=status, headers=headers
+    )  # what its steps made is the owner's
 
 
 def _said(answer: Answer, headers: dict[str, str]) -> Response[bytes]:
