@@ -112,19 +112,7 @@ class Variables:
 class Expression:
     """One compiled expression. ``secrets`` names the secrets that it reads, and there are no others for it."""
 
-    __slots__ = (
-        "_in_map",
-        "_mixing",
-        "_path",
-        "_program",
-        "_reads",
-        "_tree",
-        "names",
-        "returns",
-        "secrets",
-        "source",
-        "steps",
-    )
+    __slots__ = ("_in_map", "_mixing", "_path", "_program", "_reads", "_tree", "returns", "secrets", "source")
 
     def __init__(
         self,
