@@ -165,6 +165,8 @@ async def test_what_no_editor_should_save_opens_and_is_saved_as_it_was(page: Pag
             {"id": "pool", "parentId": "loop", "position": place, "data": {"step_type": 7}},
             {"id": "twice", "type": "core.switch", "position": place, "data": {"config": {"cases": [None, 5]}}},
             {"id": "twice", "type": "note", "position": place, "data": {"text": {"a": 1}}},
+            {"id": "huge", "type": "core.log", "zIndex": 10**19, "width": 10**19, "position": place, "data": {}},
+            {"id": "held", "type": "__proto__", "extent": [], "origin": [], "handles": {}, "position": place, "data": {}},
         ],
         "edges": [
             {"id": "e", "source": "jsx", "target": "first", "sourceHandle": "out-3", "type": "curly", "label": {"a": 1}},
