@@ -98,7 +98,7 @@ export function Canvas({ catalog }: { catalog: Catalog }) {
           if (!isReadOnly && event.dataTransfer.types.includes(DRAGGED)) event.preventDefault();
         }}
         onDrop={drop} multiSelectionKeyCode={["Shift", "Control", "Meta"]} elevateEdgesOnSelect
-        aria-label="The workflow"
+        aria-label="The workflow" tabIndex={-1} data-focus
       >
         {!isFar && <Background />}
         <Controls showInteractive={false} fitViewOptions={FIT} />

@@ -63,7 +63,7 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
     if (!isReadOnly) void Promise.allSettled([loadForms(), import("./layout")]);
   }, [isReadOnly]);
   const help = useCallback(() => setIsHelping(true), []);
-  const connect = useCallback(() => setIsConnecting(true), []);
+  const connect = useCallback(() => setIsConnecting(store.getState().nodes.filter(({ selected }) => selected).length === 1), [store]);
   useKeys({ store, saver, isReadOnly, onHelp: help, onConnect: connect });
 
   const focus = useCallback((nodeId: string) => {
@@ -99,10 +99,12 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
 
 function Side({ catalog, isConnecting, onConnected }: { catalog: ReturnType<typeof useCatalog>; isConnecting: boolean; onConnected: () => void }) {
   const node = useSelected();
+  const [shown, setShown] = useState({ id: node?.id, key: 0 });
+  if (node?.id !== shown.id) setShown({ id: node?.id, key: shown.key + 1 });
   if (node === undefined) return null;
   return (
     <>
-      <Inspector key={node.id} node={node} catalog={catalog} />
+      <Inspector key={shown.key} node={node} catalog={catalog} onRenamed={(id) => setShown({ ...shown, id })} />
       {isConnecting && <ConnectDialog node={node} catalog={catalog} onClose={onConnected} />}
     </>
   );

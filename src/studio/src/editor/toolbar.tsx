@@ -141,5 +141,6 @@ function settingsIn({ description = "", input_schema, priority = "normal", concu
 }
 
 function IconButton({ name, isDisabled = false, onClick, children }: { name: string; isDisabled?: boolean; onClick: () => void; children: React.ReactNode }) {
-  return <button type="button" aria-label={name} title={name} disabled={isDisabled} onClick={onClick}>{children}</button>;
+  // Only said to be disabled: it keeps the focus for whoever has undone the last step.
+  return <button type="button" aria-label={name} title={name} aria-disabled={isDisabled} onClick={isDisabled ? undefined : onClick}>{children}</button>;
 }
