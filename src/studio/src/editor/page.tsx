@@ -91,7 +91,7 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
           <Side catalog={catalog} isConnecting={isConnecting} onConnected={() => setIsConnecting(false)} />
         </div>
         {!isReadOnly && <Problems validation={{ ...validation, issues }} isOpen={areListed} onOpen={setAreListed} />}
-        {saver !== undefined && saving.theirs !== undefined && <Conflict saver={saver} theirs={saving.theirs} />}
+        {saver !== undefined && saving.theirs !== undefined && <Conflict saver={saver} theirs={saving.theirs} onFrozen={published} />}
       </div>
     </EditingContext>
   );

@@ -13,6 +13,7 @@ import { ProblemNote } from "../ui/problem";
 import { useDuplicate } from "../workflows/actions";
 import { imported } from "../workflows/import";
 import { useDocument, useEditing } from "./context";
+import { Refused } from "./refused";
 import type { Saver, SaveState } from "./saver";
 import { SettingsDialog } from "./settings";
 import { Shortcuts } from "./shortcuts";
@@ -126,7 +127,7 @@ export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isHe
           <ProblemNote error={duplicate.error} />
         </div>
       )}
-      {saving.status === "refused" && <ProblemNote error={saving.error} />}
+      {saver !== undefined && saving.status === "refused" && <Refused saver={saver} error={saving.error} />}
       {publish.error !== null && <ProblemNote error={publish.error} />}
       {fault !== undefined && <p role="alert" className="problem">{fault}</p>}
       {isSetting && <SettingsDialog onClose={() => setIsSetting(false)} />}
