@@ -226,6 +226,19 @@ async def test_whole_numbers_keep_their_digits_and_texts_their_place(page: Page,
     await expect(page.get_by_text(digits, exact=True)).to_be_visible()
 
 
+async def test_what_was_wrong_is_not_said_once_it_is_mended(chromium: Browser, server: Api, mine: Api) -> None:
+    workflow_id = mine.create(laid_out(definition([drawn("a", "core.log", {"message": "{{ wrong }}"})], [])))["id"]
+    async with opened(chromium, server, expects_errors=True) as page:
+        await open_workflow(page, workflow_id)
+        await page.get_by_role("button", name="Publish").click()
+        refusal = page.get_by_role("alert").get_by_text("The definition has 1 problem")
+        await expect(refusal).to_be_visible()
+        await step(page, "a").click()
+        await page.get_by_role("combobox", name="Message").fill("right")
+        await expect(page.get_by_text("Ready to publish")).to_be_visible()
+        await expect(refusal).to_have_count(0)
+
+
 async def test_what_is_wrong_moves_nothing_until_somebody_asks(page: Page, mine: Api) -> None:
     workflow_id = mine.create(laid_out(definition([drawn("a", "core.log", {"message": "x"})], [])))["id"]
     await open_workflow(page, workflow_id)

@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { ReactFlowProvider, useReactFlow } from "@xyflow/react";
 import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useStore } from "zustand";
 
 import { answered, useClient, type Workflow } from "../api/client";
 import { ProblemError } from "../api/problem";
@@ -54,7 +55,8 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
   });
   const saving = useSyncExternalStore(saver?.subscribe ?? nothing, saver?.current ?? asSaved);
   const validation = useValidation(id, store, !isReadOnly);
-  const [refused, setRefused] = useState<readonly ValidationIssue[]>([]);
+  const [refused, setRefused] = useState<{ at: number; issues: readonly ValidationIssue[] }>();
+  const isAsRefused = useStore(store, ({ revision }) => revision === refused?.at);
   const [isHelping, setIsHelping] = useState(false);
   const [isConnecting, setIsConnecting] = useState(false);
   const [areListed, setAreListed] = useState(false);
@@ -71,7 +73,7 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
     state.look({ nodes: state.nodes.map((node) => ({ ...node, selected: node.id === nodeId })) });
     void flow.fitView({ nodes: [{ id: nodeId }], maxZoom: 1, duration: 200 });
   }, [store, flow]);
-  const issues = refused.length > 0 && validation.issues.length === 0 ? refused : validation.issues;
+  const issues = refused !== undefined && isAsRefused && validation.issues.length === 0 ? refused.issues : validation.issues;
   const editing = useMemo((): Editing => ({ store, isReadOnly, issues, focus }), [store, isReadOnly, issues, focus]);
   const published = (now: Workflow) => queries.setQueryData<Loaded>(["workflow", id, "edited"], (before) => before && { ...before, workflow: now });
 
@@ -79,9 +81,9 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
     <EditingContext value={editing}>
       <div className="editor">
         <Toolbar
-          workflow={workflow} saver={saver} saving={saving} onPublished={published} isHelping={isHelping} onHelp={setIsHelping}
+          workflow={workflow} saver={saver} saving={saving} onPublished={published} isAsRefused={isAsRefused} isHelping={isHelping} onHelp={setIsHelping}
           onProblems={(error) => {
-            setRefused(error instanceof ProblemError ? error.issues.map(asIssue) : []);
+            setRefused({ at: store.getState().revision, issues: error instanceof ProblemError ? error.issues.map(asIssue) : [] });
             setAreListed(true);
           }}
         />

@@ -29,11 +29,13 @@ interface ToolbarProps {
   saving: SaveState;
   onPublished: (workflow: Workflow) => void;
   onProblems: (error: unknown) => void;
+  /** Whether nothing has changed since it was last not published. */
+  isAsRefused: boolean;
   isHelping: boolean;
   onHelp: (isHelping: boolean) => void;
 }
 
-export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isHelping, onHelp }: ToolbarProps) {
+export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isAsRefused, isHelping, onHelp }: ToolbarProps) {
   const { store, isReadOnly } = useEditing();
   const client = useClient();
   const queries = useQueryClient();
@@ -128,7 +130,7 @@ export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isHe
         </div>
       )}
       {saver !== undefined && saving.status === "refused" && <Refused saver={saver} error={saving.error} />}
-      {publish.error !== null && <ProblemNote error={publish.error} />}
+      {publish.error !== null && isAsRefused && <ProblemNote error={publish.error} />}
       {fault !== undefined && <p role="alert" className="problem">{fault}</p>}
       {isSetting && <SettingsDialog onClose={() => setIsSetting(false)} />}
       {isHelping && <Shortcuts onClose={() => onHelp(false)} />}
