@@ -24,6 +24,8 @@ async def test_the_focus_stays_in_the_page_when_what_had_it_goes(page: Page, min
     ]
     await open_workflow(page, workflow_id)
     keyboard, workflow = page.keyboard, page.get_by_label("The workflow", exact=True)
+    await expect(page).to_have_title("Test · Stepwire Studio")
+    await expect(step(page, "a")).to_have_accessible_name("Log, core.log")
     await step(page, "a").focus()
     await keyboard.press("Enter")
     field = page.get_by_label("Id, by which expressions name it")
@@ -60,6 +62,7 @@ async def test_the_focus_stays_in_the_page_when_what_had_it_goes(page: Page, min
     await page.get_by_role("link", name="Triggers").press("Enter")
     await expect(page.get_by_role("heading", name="Webhook")).to_be_visible()
     await expect(page.locator("main")).to_be_focused()
+    await expect(page).to_have_title("Triggers of Test · Stepwire Studio")
     await page.get_by_role("link", name="Workflows").press("Enter")
     row = page.get_by_role("row", name=mine.http.get(f"/api/v1/workflows/{workflow_id}").json()["name"]).first
     await row.get_by_role("button", name="Delete").press("Enter")

@@ -10,6 +10,7 @@ import { drawn, type FlowNode } from "../graph/definition";
 import { RunButton } from "../run/start";
 import { writeJson } from "../ui/exact";
 import { ProblemNote } from "../ui/problem";
+import { useTitle } from "../ui/title";
 import { useDuplicate } from "../workflows/actions";
 import { imported } from "../workflows/import";
 import { useDocument, useEditing } from "./context";
@@ -41,6 +42,7 @@ export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isAs
   const queries = useQueryClient();
   const flow = useReactFlow<FlowNode>();
   const name = useDocument((state) => state.settings.name);
+  useTitle(name);
   const canUndo = useStore(store.temporal, (history) => history.pastStates.length > 0);
   const canRedo = useStore(store.temporal, (history) => history.futureStates.length > 0);
   const [isSetting, setIsSetting] = useState(false);
