@@ -52,6 +52,26 @@ async def test_what_was_drawn_on_a_version_that_is_published_meanwhile_is_the_ne
     assert stored(mine, workflow_id)["status"] == "published"
 
 
+async def test_what_is_typed_while_it_is_published_is_not_lost(chromium: Browser, server: Api, mine: Api) -> None:
+    workflow_id = draft(mine)
+    async with opened(chromium, server, expects_errors=True) as page:
+
+        async def publish(route: Route) -> None:
+            answer = await route.fetch()
+            await typed(page, "Late")
+            await route.fulfill(response=answer)
+
+        await open_workflow(page, workflow_id)
+        await page.route("**/publish", publish)
+        await page.get_by_role("button", name="Publish").click()
+        await page.get_by_role("button", name="Keep mine as the next version").click()
+        await page.wait_for_url(lambda url: workflow_id not in url)
+        await expect(page.locator(".saving")).to_have_text(SAVED)
+        following = stored(mine, page.url.rpartition("/")[2])
+
+    assert following["definition"]["nodes"][0]["data"]["label"] == "Late"
+
+
 async def _lose_the_answer(route: Route) -> None:
     await route.fetch()
     await route.abort()

@@ -104,6 +104,14 @@ export class Saver {
     await this.save();
   }
 
+  /** The draft was frozen; true when something was changed since it was last saved, which is then somebody's to decide on. */
+  isOvertakenBy(workflow: Workflow): boolean {
+    if (!this.hasUnsaved) return false;
+    clearTimeout(this.timer);
+    this.become({ status: "conflict", theirs: { workflow, etag: this.etag } });
+    return true;
+  }
+
   /** What is here is kept elsewhere, and not to be saved any more. */
   letGo(): void {
     clearTimeout(this.timer);

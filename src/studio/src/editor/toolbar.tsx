@@ -55,7 +55,7 @@ export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isAs
       return answer(client.POST("/api/v1/workflows/{workflow_id}/publish", { params: { path: { workflow_id: workflow.id } } }));
     },
     onSuccess: async (published) => {
-      onPublished(published);
+      if (saver?.isOvertakenBy(published) !== true) onPublished(published);
       await queries.invalidateQueries({ queryKey: ["workflows"] });
     },
     onError: onProblems,
