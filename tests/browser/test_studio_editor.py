@@ -239,6 +239,18 @@ async def test_what_was_wrong_is_not_said_once_it_is_mended(chromium: Browser, s
         await expect(refusal).to_have_count(0)
 
 
+async def test_a_workflow_without_a_name_is_asked_for_one(chromium: Browser, server: Api, mine: Api) -> None:
+    workflow_id = mine.create({"nodes": [], "edges": []})["id"]
+    async with opened(chromium, server, expects_errors=True) as page:
+        await open_workflow(page, workflow_id)
+        name = page.get_by_role("textbox", name="Name", exact=True)
+        await name.fill("")
+        await expect(page.get_by_role("alert").get_by_text("A workflow needs a name")).to_be_visible()
+        await name.fill("Named")
+        await expect(page.locator(".saving")).to_have_text("Saved")
+        await expect(page.get_by_role("alert")).to_have_count(0)
+
+
 async def test_what_is_wrong_moves_nothing_until_somebody_asks(page: Page, mine: Api) -> None:
     workflow_id = mine.create(laid_out(definition([drawn("a", "core.log", {"message": "x"})], [])))["id"]
     await open_workflow(page, workflow_id)
