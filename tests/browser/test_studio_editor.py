@@ -165,6 +165,8 @@ async def test_what_no_editor_should_save_opens_and_is_saved_as_it_was(page: Pag
             {"id": "pool", "parentId": "loop", "position": place, "data": {"step_type": 7}},
             {"id": "twice", "type": "core.switch", "position": place, "data": {"config": {"cases": [None, 5]}}},
             {"id": "twice", "type": "note", "position": place, "data": {"text": {"a": 1}}},
+            {"id": "huge", "type": "core.log", "zIndex": 10**19, "width": 10**19, "position": place, "data": {}},
+            {"id": "held", "type": "__proto__", "extent": [], "origin": [], "handles": {}, "position": place, "data": {}},
         ],
         "edges": [
             {"id": "e", "source": "jsx", "target": "first", "sourceHandle": "out-3", "type": "curly", "label": {"a": 1}},
@@ -222,6 +224,31 @@ async def test_whole_numbers_keep_their_digits_and_texts_their_place(page: Page,
     await page.wait_for_url("**/studio/runs/*")
     assert mine.run(page.url.partition("/runs/")[2].partition("?")[0])["input"] == {"order": int(digits)}
     await expect(page.get_by_text(digits, exact=True)).to_be_visible()
+
+
+async def test_what_was_wrong_is_not_said_once_it_is_mended(chromium: Browser, server: Api, mine: Api) -> None:
+    workflow_id = mine.create(laid_out(definition([drawn("a", "core.log", {"message": "{{ wrong }}"})], [])))["id"]
+    async with opened(chromium, server, expects_errors=True) as page:
+        await open_workflow(page, workflow_id)
+        await page.get_by_role("button", name="Publish").click()
+        refusal = page.get_by_role("alert").get_by_text("The definition has 1 problem")
+        await expect(refusal).to_be_visible()
+        await step(page, "a").click()
+        await page.get_by_role("combobox", name="Message").fill("right")
+        await expect(page.get_by_text("Ready to publish")).to_be_visible()
+        await expect(refusal).to_have_count(0)
+
+
+async def test_a_workflow_without_a_name_is_asked_for_one(chromium: Browser, server: Api, mine: Api) -> None:
+    workflow_id = mine.create({"nodes": [], "edges": []})["id"]
+    async with opened(chromium, server, expects_errors=True) as page:
+        await open_workflow(page, workflow_id)
+        name = page.get_by_role("textbox", name="Name", exact=True)
+        await name.fill("")
+        await expect(page.get_by_role("alert").get_by_text("A workflow needs a name")).to_be_visible()
+        await name.fill("Named")
+        await expect(page.locator(".saving")).to_have_text("Saved")
+        await expect(page.get_by_role("alert")).to_have_count(0)
 
 
 async def test_what_is_wrong_moves_nothing_until_somebody_asks(page: Page, mine: Api) -> None:

@@ -5,6 +5,7 @@ import type { components, paths } from "../../generated/api";
 import type { Session } from "../auth/session";
 import { parseJson, writeJson } from "../ui/exact";
 import { type Problem, ProblemError } from "./problem";
+import { reach } from "./reach";
 
 export type Schemas = components["schemas"];
 export type Workflow = Schemas["WorkflowResponse"];
@@ -30,7 +31,7 @@ const clients = new WeakMap<Session, Client>();
 export function connect(session: Session): Client {
   let client = clients.get(session);
   if (client === undefined) {
-    client = createClient<paths>({ baseUrl: location.origin, bodySerializer: (body) => writeJson(body) });
+    client = createClient<paths>({ baseUrl: location.origin, fetch: reach, bodySerializer: (body) => writeJson(body) });
     client.use(authorizing(session));
     clients.set(session, client);
   }

@@ -1,3 +1,4 @@
+import { reach } from "../api/reach";
 import { Listeners } from "./listeners";
 import type { SignedIn } from "./session";
 
@@ -21,11 +22,10 @@ export class EmbeddedSession implements SignedIn {
     const session = new EmbeddedSession();
     const code = new URLSearchParams(location.hash.slice(1)).get("code");
     if (code !== null) {
+      await session.signIn(code).catch(unlessRefused);
       history.replaceState(null, "", location.pathname + location.search);
-      await session.signIn(code).catch(() => undefined);
-    } else {
-      await session.token().catch(() => undefined);
     }
+    if (!session.isSignedIn) await session.token().catch(unlessRefused); // who opens an old link may be signed in already
     return session;
   }
 
@@ -47,17 +47,17 @@ export class EmbeddedSession implements SignedIn {
   }
 
   async signOut(): Promise<void> {
-    await fetch("/studio/sign-out", { method: "POST" });
+    await reach("/studio/sign-out", { method: "POST" });
     this.granted = undefined;
     this.become(false);
   }
 
   private async ask(path: string, body: object): Promise<string> {
-    const response = await fetch(path, {
+    const response = await reach(path, {
       method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" },
     });
-    if (response.status === 401 || response.status === 403) this.become(false);
-    if (!response.ok) throw new Error(`No token: the server answered ${response.status}.`);
+    if (isRefusal(response.status)) this.become(false);
+    if (!response.ok) throw new NoToken(response.status);
     const { access_token: token, expires_in: seconds } = (await response.json()) as Granted;
     this.granted = { token, goodUntil: Date.now() + seconds * 800 };
     this.become(true);
@@ -69,4 +69,19 @@ export class EmbeddedSession implements SignedIn {
     this.isSignedIn = isSignedIn;
     this.listeners.tell();
   }
+}
+
+class NoToken extends Error {
+  constructor(readonly status: number) {
+    super(`No token: the server answered ${status}.`);
+  }
+}
+
+function isRefusal(status: number): boolean {
+  return status === 400 || status === 401 || status === 403;
+}
+
+/** Being refused is an answer; any other failure is for whoever asked, to try again. */
+function unlessRefused(error: unknown): void {
+  if (!(error instanceof NoToken && isRefusal(error.status))) throw error;
 }

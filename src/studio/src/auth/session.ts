@@ -1,5 +1,6 @@
 import { createContext, use } from "react";
 
+import { reach } from "../api/reach";
 import { EmbeddedSession } from "./embedded";
 import type { SupabaseSession } from "./supabase";
 import type { TokenSession } from "./token";
@@ -33,9 +34,11 @@ export function useSession(): Session {
   return session;
 }
 
-/** The session as the server wants it, signed in already if a code is in the address or an earlier sign-in holds. */
+/** The session as the server wants it, signed in already if a code is in the address or an earlier sign-in holds. Rejects where the server cannot say. */
 export async function load(): Promise<Session> {
-  const config = (await (await fetch("/studio/config.json")).json()) as Config;
+  const response = await reach("/studio/config.json");
+  if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+  const config = (await response.json()) as Config;
   if (config.sign_in === "embedded") return EmbeddedSession.begin();
   if (config.sign_in === "supabase" && config.supabase_url !== null && config.supabase_key !== null) {
     const { SupabaseSession } = await import("./supabase");

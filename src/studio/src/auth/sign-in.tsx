@@ -1,7 +1,8 @@
-import { type SubmitEvent, useState } from "react";
+import { type SubmitEvent, useEffect, useState } from "react";
 
-import type { Session } from "./session";
 import { said } from "../ui/problem";
+import type { EmbeddedSession } from "./embedded";
+import type { Session } from "./session";
 import type { SupabaseSession } from "./supabase";
 import type { TokenSession } from "./token";
 
@@ -9,14 +10,20 @@ export function SignIn({ session }: { session: Session }) {
   return (
     <main className="sign-in">
       <h1>Stepwire Studio</h1>
-      {session.kind === "embedded" && <Embedded />}
+      {session.kind === "embedded" && <Embedded session={session} />}
       {session.kind === "supabase" && <Password session={session} />}
       {session.kind === "token" && <Token session={session} />}
     </main>
   );
 }
 
-function Embedded() {
+function Embedded({ session }: { session: EmbeddedSession }) {
+  useEffect(() => {
+    // The link opens a page of its own; whoever comes back from there goes on here, with what was not saved.
+    const look = () => void session.token().catch(() => undefined);
+    addEventListener("focus", look);
+    return () => removeEventListener("focus", look);
+  }, [session]);
   return (
     <>
       <p>You are signed out. Signing in takes a link, which is good once and for ten minutes. To get one, run</p>

@@ -7,6 +7,7 @@ import type { Catalog } from "../graph/catalog";
 import { drawnEdge, type FlowNode, isDecoration, stepTypeOf } from "../graph/definition";
 import { useHoldsAll, useIsFar } from "../graph/far";
 import { type Mark, type Marks, MarksContext } from "../graph/marks";
+import { useNamed } from "../graph/named";
 import { NODE_TYPES } from "../graph/nodes";
 import { groupBy } from "../ui/group";
 import { useDocument, useEditing } from "./context";
@@ -21,6 +22,7 @@ const MANY = 300; // nodes; then only those in view are drawn, and no overview
 export function Canvas({ catalog }: { catalog: Catalog }) {
   const { store, isReadOnly, issues } = useEditing();
   const nodes = useDocument((state) => state.nodes);
+  const named = useNamed(nodes, catalog);
   const drawnEdges = useDocument((state) => state.edges);
   const flow = useReactFlow<FlowNode>();
 
@@ -90,7 +92,7 @@ export function Canvas({ catalog }: { catalog: Catalog }) {
   return (
     <MarksContext value={marks}>
       <ReactFlow<FlowNode>
-        ref={frame} className={isFar ? "is-far" : ""} nodes={nodes} edges={edges} nodeTypes={NODE_TYPES} colorMode="system" minZoom={0.05} maxZoom={2} fitView fitViewOptions={FIT}
+        ref={frame} className={isFar ? "is-far" : ""} nodes={named} edges={edges} nodeTypes={NODE_TYPES} colorMode="system" minZoom={0.05} maxZoom={2} fitView fitViewOptions={FIT}
         onlyRenderVisibleElements={nodes.length > MANY && !holdsAll} nodesDraggable={!isReadOnly} nodesConnectable={!isReadOnly} deleteKeyCode={null}
         onNodesChange={changeNodes} onEdgesChange={changeEdges} onConnect={connect} isValidConnection={isValid}
         onNodeDragStop={(_event, _node, moved) => dropped(moved)}
@@ -98,7 +100,7 @@ export function Canvas({ catalog }: { catalog: Catalog }) {
           if (!isReadOnly && event.dataTransfer.types.includes(DRAGGED)) event.preventDefault();
         }}
         onDrop={drop} multiSelectionKeyCode={["Shift", "Control", "Meta"]} elevateEdgesOnSelect
-        aria-label="The workflow"
+        aria-label="The workflow" tabIndex={-1} data-focus
       >
         {!isFar && <Background />}
         <Controls showInteractive={false} fitViewOptions={FIT} />

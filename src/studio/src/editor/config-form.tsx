@@ -1,6 +1,6 @@
 import Form from "@rjsf/core/lib/components/Form.js"; // not the index, which wants the validator of its tests
 import type { RJSFSchema } from "@rjsf/utils";
-import { useMemo } from "react";
+import { useId, useMemo } from "react";
 
 import { FormBoundary } from "../forms/boundary";
 import { pathOf } from "../forms/faults";
@@ -11,7 +11,6 @@ import { uiSchemaOf } from "./form-schema";
 import "../forms/forms.css";
 
 interface ConfigFormProps {
-  nodeId: string;
   schema: object;
   config: Record<string, unknown>;
   /** What the server says is wrong in `/data/config`. */
@@ -24,7 +23,8 @@ const AT = "/data/config";
 const NO_DEFAULTS = { emptyObjectFields: "skipDefaults", allOf: "skipDefaults" } as const;
 
 /** The form of a step's configuration, made of the schema that the catalog has of it. */
-export function ConfigForm({ nodeId, schema, config, issues, isReadOnly, onChange }: ConfigFormProps) {
+export function ConfigForm({ schema, config, issues, isReadOnly, onChange }: ConfigFormProps) {
+  const id = useId();
   const formSchema = useMemo(() => withoutName(schema), [schema]);
   const uiSchema = useMemo(() => uiSchemaOf(formSchema), [formSchema]);
   const wrong = useMemo(() => placed(issues.flatMap(({ path, message }) =>
@@ -33,7 +33,7 @@ export function ConfigForm({ nodeId, schema, config, issues, isReadOnly, onChang
   return (
     <FormBoundary onFailed={() => undefined}>
       <Form<unknown>
-        key={nodeId} tagName="div" className="schema-form" idPrefix={`config-${nodeId}`} schema={formSchema} uiSchema={uiSchema} formData={config}
+        tagName="div" className="schema-form" idPrefix={`config-${id}`} schema={formSchema} uiSchema={uiSchema} formData={config}
         validator={VALIDATOR} templates={TEMPLATES} fields={FIELDS} extraErrors={wrong} readonly={isReadOnly} noHtml5Validate showErrorList={false}
         useFallbackUiForUnsupportedType experimental_defaultFormStateBehavior={NO_DEFAULTS}
         onChange={({ formData }) => onChange(chosen(formData, config))}

@@ -2,27 +2,35 @@ import { useMutation } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useLocation } from "wouter";
 
-import { newKey, useClient } from "../api/client";
+import { newKey, useClient, type Workflow } from "../api/client";
 import { drawn } from "../graph/definition";
 import { Dialog, DialogActions } from "../ui/dialog";
 import { ProblemNote } from "../ui/problem";
 import { Moment } from "../ui/time";
 import { useEditing } from "./context";
 import { differences } from "./diff";
-import { saveAsCopy, type Saver, type SaveState } from "./saver";
+import { saveAsCopy, saveAsNextVersion, type Saver, type SaveState } from "./saver";
 import { savedOf, settingsOf } from "./store";
 
 const SHOWN = 30;
 
+interface ConflictProps {
+  saver: Saver;
+  theirs: NonNullable<SaveState["theirs"]>;
+  /** What is there now is no draft any more. */
+  onFrozen: (workflow: Workflow) => void;
+}
+
 /** Two people, or two windows, have changed the same draft: both versions are shown, and neither is lost. */
-export function Conflict({ saver, theirs }: { saver: Saver; theirs: NonNullable<SaveState["theirs"]> }) {
+export function Conflict({ saver, theirs, onFrozen }: ConflictProps) {
   const client = useClient();
   const { store } = useEditing();
   const [, navigate] = useLocation();
   const [key] = useState(newKey);
   const found = useMemo(() => differences(savedOf(store.getState()), theirs.workflow), [store, theirs]);
+  const isFrozen = theirs.workflow.status !== "draft";
   const copy = useMutation({
-    mutationFn: () => saveAsCopy(client, store, key),
+    mutationFn: () => (isFrozen ? saveAsNextVersion(client, theirs.workflow.id, store, key) : saveAsCopy(client, store, key)),
     onSuccess: ({ id }) => {
       takeTheirs();
       navigate(`/workflows/${id}`);
@@ -31,10 +39,14 @@ export function Conflict({ saver, theirs }: { saver: Saver; theirs: NonNullable<
   const takeTheirs = () => {
     store.getState().change({ ...drawn(theirs.workflow.definition), settings: settingsOf(theirs.workflow) }); // mine is one undo away
     saver.tookTheirs();
+    if (isFrozen) onFrozen(theirs.workflow);
   };
   return (
     <Dialog title="This draft was changed elsewhere" onClose={() => undefined}>
-      <p>Somebody has saved another version <Moment at={theirs.workflow.updated_at} />, while you were editing this one. Nothing of either is lost until you choose.</p>
+      <p tabIndex={-1} data-first>{/* not a button: it comes while somebody types */}
+        {isFrozen ? <>This version was published <Moment at={theirs.workflow.published_at ?? theirs.workflow.updated_at} />, and is frozen since. What you have changed meanwhile can be the next version.</>
+          : <>Somebody has saved another version <Moment at={theirs.workflow.updated_at} />, while you were editing this one. Nothing of either is lost until you choose.</>}
+      </p>
       <table>
         <caption className="visually-hidden">What differs</caption>
         <thead><tr><th scope="col">What</th><th scope="col">Where</th></tr></thead>
@@ -47,8 +59,8 @@ export function Conflict({ saver, theirs }: { saver: Saver; theirs: NonNullable<
       <ProblemNote error={copy.error} />
       <DialogActions>
         <button type="button" onClick={takeTheirs}>Take theirs</button>
-        <button type="button" disabled={copy.isPending} onClick={() => copy.mutate()}>Keep mine as a copy</button>
-        <button type="button" className="primary" onClick={() => void saver.keepMine()}>Keep mine</button>
+        <button type="button" className={isFrozen ? "primary" : ""} disabled={copy.isPending} onClick={() => copy.mutate()}>Keep mine as {isFrozen ? "the next version" : "a copy"}</button>
+        {!isFrozen && <button type="button" className="primary" onClick={() => void saver.keepMine()}>Keep mine</button>}
       </DialogActions>
     </Dialog>
   );

@@ -71,8 +71,9 @@ export function edgeOf(source: string, sourceHandle: string | null | undefined, 
   return { id, source, target, ...(handle === undefined ? {} : { sourceHandle: handle }) };
 }
 
-/** Nodes without the selected ones, what is inside of those, and the edges of all that. */
+/** Nodes without the selected ones, what is inside of those, and the edges of all that; nothing where nothing is selected. */
 export function removeSelected({ nodes, edges }: Drawing): Change {
+  if (![...nodes, ...edges].some(({ selected }) => selected)) return {};
   const gone = withInner(nodes, nodes.filter(({ selected }) => selected).map(({ id }) => id));
   return {
     nodes: nodes.filter(({ id }) => !gone.has(id)),
@@ -91,6 +92,7 @@ export function selection({ nodes, edges }: Drawing): Drawing {
 
 /** Put copies in, a little aside, with ids of their own that expressions among them follow. */
 export function insert({ nodes, edges }: Drawing, copied: Drawing): Change {
+  if (copied.nodes.length === 0) return {};
   const taken = new Set(nodes.map(({ id }) => id));
   const names = new Map<string, string>();
   for (const { id } of copied.nodes) {

@@ -20,8 +20,8 @@ import { StepRules } from "./step-rules";
 export const loadForms = () => import("./config-form");
 const ConfigForm = lazy(async () => ({ default: (await loadForms()).ConfigForm }));
 
-/** What can be said about the selected step. */
-export function Inspector({ node, catalog }: { node: FlowNode; catalog: Catalog }) {
+/** What can be said about the selected step, which stays the same one when it is given another id. */
+export function Inspector({ node, catalog, onRenamed }: { node: FlowNode; catalog: Catalog; onRenamed: (id: string) => void }) {
   const { store, isReadOnly, issues } = useEditing();
   const [isRaw, setIsRaw] = useState(false);
   const scope = useScope(node, catalog);
@@ -41,14 +41,14 @@ export function Inspector({ node, catalog }: { node: FlowNode; catalog: Catalog 
         <button type="button" aria-pressed={!isRaw} onClick={() => setIsRaw(false)}>Form</button>
         <button type="button" aria-pressed={isRaw} onClick={() => setIsRaw(true)}>JSON</button>
       </div>
-      {isRaw ? <Raw key={node.id} data={node.data} isReadOnly={isReadOnly} onChange={change} /> : (
+      {isRaw ? <Raw data={node.data} isReadOnly={isReadOnly} onChange={change} /> : (
         <ScopeContext value={scope}>
-          <Names key={node.id} node={node} onChange={change} />
+          <Names node={node} onChange={change} onRenamed={onRenamed} />
           {isDecoration(node) ? null : type === undefined ? <p className="problem">There is no step type “{stepTypeOf(node)}” here. A plug-in may be missing.</p> : (
             <>
               <Suspense fallback={<Loading />}>
                 <ConfigForm
-                  nodeId={node.id} schema={type.config_schema} config={isObject(node.data.config) ? node.data.config : {}} issues={own} isReadOnly={isReadOnly}
+                  schema={type.config_schema} config={isObject(node.data.config) ? node.data.config : {}} issues={own} isReadOnly={isReadOnly}
                   onChange={(config) => {
                     if (config !== node.data.config) change({ ...node.data, config });
                   }}
@@ -71,15 +71,19 @@ function placeIn(path: string | null): string {
   return (path ?? "").replace(/^\/data(\/config)?\/?/, "").replaceAll("/", ".");
 }
 
-function Names({ node, onChange }: { node: FlowNode; onChange: (data: StepData) => void }) {
+function Names({ node, onChange, onRenamed }: { node: FlowNode; onChange: (data: StepData) => void; onRenamed: (id: string) => void }) {
   const { store, isReadOnly } = useEditing();
   const [id, setId] = useState(node.id);
   const faultId = useId();
   const nodes = useDocument((state) => state.nodes);
   const fault = id === "" ? "It needs an id." : id !== node.id && nodes.some((each) => each.id === id) ? "Another step has this id." : undefined;
   const apply = () => {
-    if (fault === undefined && id !== node.id) store.getState().change(rename(store.getState(), node.id, id));
-    else setId(node.id);
+    if (fault !== undefined || id === node.id) {
+      setId(node.id);
+      return;
+    }
+    onRenamed(id);
+    store.getState().change(rename(store.getState(), node.id, id));
   };
   const isNote = isDecoration(node);
   const text = isNote && node.type !== "group" ? "text" : "label";

@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { ReactFlowProvider, useReactFlow } from "@xyflow/react";
 import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useStore } from "zustand";
 
 import { answered, useClient, type Workflow } from "../api/client";
 import { ProblemError } from "../api/problem";
@@ -54,7 +55,8 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
   });
   const saving = useSyncExternalStore(saver?.subscribe ?? nothing, saver?.current ?? asSaved);
   const validation = useValidation(id, store, !isReadOnly);
-  const [refused, setRefused] = useState<readonly ValidationIssue[]>([]);
+  const [refused, setRefused] = useState<{ at: number; issues: readonly ValidationIssue[] }>();
+  const isAsRefused = useStore(store, ({ revision }) => revision === refused?.at);
   const [isHelping, setIsHelping] = useState(false);
   const [isConnecting, setIsConnecting] = useState(false);
   const [areListed, setAreListed] = useState(false);
@@ -63,7 +65,7 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
     if (!isReadOnly) void Promise.allSettled([loadForms(), import("./layout")]);
   }, [isReadOnly]);
   const help = useCallback(() => setIsHelping(true), []);
-  const connect = useCallback(() => setIsConnecting(true), []);
+  const connect = useCallback(() => setIsConnecting(store.getState().nodes.filter(({ selected }) => selected).length === 1), [store]);
   useKeys({ store, saver, isReadOnly, onHelp: help, onConnect: connect });
 
   const focus = useCallback((nodeId: string) => {
@@ -71,7 +73,7 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
     state.look({ nodes: state.nodes.map((node) => ({ ...node, selected: node.id === nodeId })) });
     void flow.fitView({ nodes: [{ id: nodeId }], maxZoom: 1, duration: 200 });
   }, [store, flow]);
-  const issues = refused.length > 0 && validation.issues.length === 0 ? refused : validation.issues;
+  const issues = refused !== undefined && isAsRefused && validation.issues.length === 0 ? refused.issues : validation.issues;
   const editing = useMemo((): Editing => ({ store, isReadOnly, issues, focus }), [store, isReadOnly, issues, focus]);
   const published = (now: Workflow) => queries.setQueryData<Loaded>(["workflow", id, "edited"], (before) => before && { ...before, workflow: now });
 
@@ -79,9 +81,9 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
     <EditingContext value={editing}>
       <div className="editor">
         <Toolbar
-          workflow={workflow} saver={saver} saving={saving} onPublished={published} isHelping={isHelping} onHelp={setIsHelping}
+          workflow={workflow} saver={saver} saving={saving} onPublished={published} isAsRefused={isAsRefused} isHelping={isHelping} onHelp={setIsHelping}
           onProblems={(error) => {
-            setRefused(error instanceof ProblemError ? error.issues.map(asIssue) : []);
+            setRefused({ at: store.getState().revision, issues: error instanceof ProblemError ? error.issues.map(asIssue) : [] });
             setAreListed(true);
           }}
         />
@@ -91,7 +93,7 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
           <Side catalog={catalog} isConnecting={isConnecting} onConnected={() => setIsConnecting(false)} />
         </div>
         {!isReadOnly && <Problems validation={{ ...validation, issues }} isOpen={areListed} onOpen={setAreListed} />}
-        {saver !== undefined && saving.theirs !== undefined && <Conflict saver={saver} theirs={saving.theirs} />}
+        {saver !== undefined && saving.theirs !== undefined && <Conflict saver={saver} theirs={saving.theirs} onFrozen={published} />}
       </div>
     </EditingContext>
   );
@@ -99,10 +101,12 @@ function Opened({ id, loaded: { workflow, etag } }: { id: string; loaded: Loaded
 
 function Side({ catalog, isConnecting, onConnected }: { catalog: ReturnType<typeof useCatalog>; isConnecting: boolean; onConnected: () => void }) {
   const node = useSelected();
+  const [shown, setShown] = useState({ id: node?.id, key: 0 });
+  if (node?.id !== shown.id) setShown({ id: node?.id, key: shown.key + 1 });
   if (node === undefined) return null;
   return (
     <>
-      <Inspector key={node.id} node={node} catalog={catalog} />
+      <Inspector key={shown.key} node={node} catalog={catalog} onRenamed={(id) => setShown({ ...shown, id })} />
       {isConnecting && <ConnectDialog node={node} catalog={catalog} onClose={onConnected} />}
     </>
   );

@@ -104,6 +104,20 @@ export class Saver {
     await this.save();
   }
 
+  /** The draft was frozen; true when something was changed since it was last saved, which is then somebody's to decide on. */
+  isOvertakenBy(workflow: Workflow): boolean {
+    if (!this.hasUnsaved) return false;
+    clearTimeout(this.timer);
+    this.become({ status: "conflict", theirs: { workflow, etag: this.etag } });
+    return true;
+  }
+
+  /** What is here is kept elsewhere, and not to be saved any more. */
+  letGo(): void {
+    clearTimeout(this.timer);
+    this.saved(this.store.getState().revision, this.etag);
+  }
+
   /** The document is what somebody else saved, by now. */
   tookTheirs(): void {
     const { theirs } = this.state;
@@ -156,6 +170,12 @@ export class Saver {
     this.state = state;
     this.listeners.tell();
   }
+}
+
+/** The next version of a workflow that is frozen by now, with what is in a document. */
+export async function saveAsNextVersion(client: Client, id: string, store: DocumentStore, key: string): Promise<Workflow> {
+  const next = await answer(client.POST("/api/v1/workflows/{workflow_id}/duplicate", { params: { path: { workflow_id: id }, header: { "X-Idempotency-Key": key } } }));
+  return answer(client.PUT("/api/v1/workflows/{workflow_id}", { params: { path: { workflow_id: next.id } }, body: savedOf(store.getState()) }));
 }
 
 /** A workflow of its own with what is in a document. */

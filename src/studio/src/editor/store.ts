@@ -34,6 +34,7 @@ export function documentOf(workflow: Workflow): DocumentStore {
       (set, get) => ({
         ...drawn(workflow.definition), settings: settingsOf(workflow), revision: 0,
         change: (content, kind) => {
+          if (Object.keys(content).length === 0) return;
           bursts.next = kind;
           set({ ...content, revision: get().revision + 1 });
         },

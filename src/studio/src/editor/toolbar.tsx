@@ -10,9 +10,11 @@ import { drawn, type FlowNode } from "../graph/definition";
 import { RunButton } from "../run/start";
 import { writeJson } from "../ui/exact";
 import { ProblemNote } from "../ui/problem";
+import { useTitle } from "../ui/title";
 import { useDuplicate } from "../workflows/actions";
 import { imported } from "../workflows/import";
 import { useDocument, useEditing } from "./context";
+import { Refused } from "./refused";
 import type { Saver, SaveState } from "./saver";
 import { SettingsDialog } from "./settings";
 import { Shortcuts } from "./shortcuts";
@@ -28,16 +30,19 @@ interface ToolbarProps {
   saving: SaveState;
   onPublished: (workflow: Workflow) => void;
   onProblems: (error: unknown) => void;
+  /** Whether nothing has changed since it was last not published. */
+  isAsRefused: boolean;
   isHelping: boolean;
   onHelp: (isHelping: boolean) => void;
 }
 
-export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isHelping, onHelp }: ToolbarProps) {
+export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isAsRefused, isHelping, onHelp }: ToolbarProps) {
   const { store, isReadOnly } = useEditing();
   const client = useClient();
   const queries = useQueryClient();
   const flow = useReactFlow<FlowNode>();
   const name = useDocument((state) => state.settings.name);
+  useTitle(name);
   const canUndo = useStore(store.temporal, (history) => history.pastStates.length > 0);
   const canRedo = useStore(store.temporal, (history) => history.futureStates.length > 0);
   const [isSetting, setIsSetting] = useState(false);
@@ -50,7 +55,7 @@ export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isHe
       return answer(client.POST("/api/v1/workflows/{workflow_id}/publish", { params: { path: { workflow_id: workflow.id } } }));
     },
     onSuccess: async (published) => {
-      onPublished(published);
+      if (saver?.isOvertakenBy(published) !== true) onPublished(published);
       await queries.invalidateQueries({ queryKey: ["workflows"] });
     },
     onError: onProblems,
@@ -126,8 +131,8 @@ export function Toolbar({ workflow, saver, saving, onPublished, onProblems, isHe
           <ProblemNote error={duplicate.error} />
         </div>
       )}
-      {saving.status === "refused" && <ProblemNote error={saving.error} />}
-      {publish.error !== null && <ProblemNote error={publish.error} />}
+      {saver !== undefined && saving.status === "refused" && <Refused saver={saver} error={saving.error} />}
+      {publish.error !== null && isAsRefused && <ProblemNote error={publish.error} />}
       {fault !== undefined && <p role="alert" className="problem">{fault}</p>}
       {isSetting && <SettingsDialog onClose={() => setIsSetting(false)} />}
       {isHelping && <Shortcuts onClose={() => onHelp(false)} />}
@@ -141,5 +146,6 @@ function settingsIn({ description = "", input_schema, priority = "normal", concu
 }
 
 function IconButton({ name, isDisabled = false, onClick, children }: { name: string; isDisabled?: boolean; onClick: () => void; children: React.ReactNode }) {
-  return <button type="button" aria-label={name} title={name} disabled={isDisabled} onClick={onClick}>{children}</button>;
+  // Only said to be disabled: it keeps the focus for whoever has undone the last step.
+  return <button type="button" aria-label={name} title={name} aria-disabled={isDisabled} onClick={isDisabled ? undefined : onClick}>{children}</button>;
 }

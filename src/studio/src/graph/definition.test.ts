@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { definitionOf, drawnEdge } from "./definition";
+import { definitionOf, drawn, drawnEdge, restored } from "./definition";
 
 const PLACE = { x: 1, y: 2 };
 
@@ -40,6 +40,20 @@ describe("a definition that somebody else wrote", () => {
     const edge = { id: "e", source: "a", target: "b" };
     expect(new Set(definitionOf({ nodes: [], edges: [edge, edge, edge] }).edges.map(({ id }) => id)).size).toBe(3);
   });
+});
+
+it.each([
+  { width: "50%" }, { height: 12345678901234567890n }, { zIndex: 12345678901234567890n }, { initialWidth: {} }, { origin: [] }, { origin: null }, { extent: true }, { extent: [[0, 0], 1] },
+  { handles: {} }, { type: "__proto__" }, { type: "constructor" }, { style: [] }, { label: [{}] },
+])("what cannot be drawn with is left out of the drawing, and saved as it was: %o", (odd) => {
+  const raw = { nodes: [{ id: "a", position: PLACE, data: {}, ...odd }], edges: [{ id: "e", source: "a", target: "a", ...odd }] };
+  const { nodes, edges, mends } = drawn(raw);
+  for (const thing of [nodes[0], edges[0]]) for (const key of Object.keys(odd)) expect(thing).not.toHaveProperty(key);
+  expect(restored(nodes, edges, mends)).toEqual(raw);
+});
+
+it.each([{ extent: "parent" }, { extent: [[0, 0], [9, 9]] }, { origin: [0.5, 0.5] }, { width: 100 }, { handles: [] }, { type: "core.log" }])("%o can be drawn with", (sound) => {
+  expect(drawn({ nodes: [{ id: "a", position: PLACE, data: {}, ...sound }], edges: [] }).nodes[0]).toMatchObject(sound);
 });
 
 it("an edge is drawn to the one way in, whatever another editor calls it", () => {

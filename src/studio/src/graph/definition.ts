@@ -102,9 +102,25 @@ function unmended<Thing extends object>(thing: Thing, mend: Mend | undefined): T
   return Object.fromEntries(Object.entries(back).filter(([, value]) => value !== undefined)) as Thing;
 }
 
-/** React refuses to draw what it can make no text or style of. */
-function shownOnly({ label, style }: Record<string, unknown>): Record<string, unknown> {
-  return { ...(isObject(label) ? { label: undefined } : {}), ...(style === undefined || isObject(style) ? {} : { style: undefined }) };
+const FURTHEST = 1e7;
+const isNumber = (value: unknown) => typeof value === "number" && Math.abs(value) < FURTHEST;
+const isPair = (value: unknown, isPart: (part: unknown) => boolean) => Array.isArray(value) && value.length === 2 && value.every(isPart);
+
+/** What React and React Flow can draw with, and take everybody's word for. */
+const DRAWABLE: Record<string, (value: unknown) => boolean> = {
+  type: (value) => typeof value === "string" && !(value in Object.prototype),
+  label: (value) => typeof value !== "object",
+  style: isObject,
+  width: isNumber, height: isNumber, initialWidth: isNumber, initialHeight: isNumber, zIndex: isNumber,
+  origin: (value) => isPair(value, isNumber),
+  extent: (value) => value === "parent" || isPair(value, (corner) => isPair(corner, isNumber)),
+  handles: Array.isArray,
+};
+
+/** Without what cannot be drawn. */
+function shownOnly(thing: Record<string, unknown>): Record<string, unknown> {
+  const wrong = Object.entries(DRAWABLE).filter(([key, isDrawable]) => thing[key] !== undefined && !isDrawable(thing[key]));
+  return Object.fromEntries(wrong.map(([key]) => [key, undefined]));
 }
 
 function free(wanted: string, taken: Set<string>): string {

@@ -9,6 +9,7 @@ import { drawnEdge, type Definition, type FlowNode } from "../graph/definition";
 import { FAR, useHoldsAll, useIsFar } from "../graph/far";
 import { bringIntoView } from "../graph/focus";
 import { MarksContext } from "../graph/marks";
+import { useNamed } from "../graph/named";
 import { NODE_TYPES } from "../graph/nodes";
 import { edgesAt, Marking, nodesOf } from "./drawing";
 import { currentNode } from "./current";
@@ -37,6 +38,7 @@ function Flow({ definition, state, selected, onSelect }: CanvasProps) {
   const [listeners] = useState(() => new Listeners());
   const marks = useMemo(() => ({ catalog, of: marking.of, subscribe: listeners.subscribe }), [catalog, marking, listeners]);
   const [nodes, setNodes, onNodesChange] = useNodesState<FlowNode>(nodesOf(definition));
+  const named = useNamed(nodes, catalog);
   const [edges, setEdges] = useEdgesState(definition.edges.map(drawnEdge));
   const flow = useReactFlow<FlowNode>();
   const canvas = useRef<HTMLDivElement>(null);
@@ -70,7 +72,7 @@ function Flow({ definition, state, selected, onSelect }: CanvasProps) {
   return (
     <MarksContext value={marks}>
       <ReactFlow
-        ref={canvas} className={isFar ? "is-far" : ""} nodes={nodes} edges={edges} nodeTypes={NODE_TYPES} fitView fitViewOptions={FIT} minZoom={0.05} colorMode="system" onlyRenderVisibleElements={!holdsAll}
+        ref={canvas} className={isFar ? "is-far" : ""} nodes={named} edges={edges} nodeTypes={NODE_TYPES} fitView fitViewOptions={FIT} minZoom={0.05} colorMode="system" onlyRenderVisibleElements={!holdsAll}
         nodesDraggable={false} nodesConnectable={false} edgesFocusable={false} deleteKeyCode={null} selectionKeyCode={null} multiSelectionKeyCode={null}
         onNodesChange={(changes) => {
           onNodesChange(changes.filter(({ type }) => type !== "select"));

@@ -8,6 +8,7 @@ import { Loading } from "../ui/loading";
 import { ProblemNote } from "../ui/problem";
 import { Status } from "../ui/status";
 import { duration } from "../ui/time";
+import { useTitle } from "../ui/title";
 import { Actions } from "./actions";
 import { RunCanvas } from "./canvas";
 import { Details } from "./details";
@@ -44,6 +45,7 @@ interface WatchingProps {
 
 function Watching({ run, workflow, workflowProblem }: WatchingProps) {
   const queries = useQueryClient();
+  useTitle(`Run of ${workflow?.name ?? "a workflow"}`);
   const { state: now, journal, known, isLive, lostAt, isOver, problem, goOn } = useWatch(run.id);
   const { step: selected, setStep, seq, setSeq } = usePlace();
   const [attempt, setAttempt] = useState<number>();

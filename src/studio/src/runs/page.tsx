@@ -1,6 +1,7 @@
 import { useMemo } from "react";
 import { useSearchParams } from "wouter";
 
+import { useTitle } from "../ui/title";
 import { FilterBar } from "./filter-bar";
 import { type Filters, filtersOf, queryOf } from "./filters";
 import { LiveRuns } from "./live";
@@ -10,6 +11,7 @@ import "./runs.css";
 
 /** The runs of all workflows, or of one, as they happen. */
 export default function Runs() {
+  useTitle("Runs");
   const [query, setQuery] = useSearchParams();
   const written = query.toString();
   const filters = useMemo(() => filtersOf(new URLSearchParams(written)), [written]);

@@ -7,11 +7,13 @@ import { Dialog, DialogActions } from "../ui/dialog";
 import { Loading } from "../ui/loading";
 import { ProblemNote } from "../ui/problem";
 import { Moment } from "../ui/time";
+import { useTitle } from "../ui/title";
 
 const SECRETS = ["secrets"];
 
 /** What steps may read by name: values go in here, and never come out again. */
 export default function Secrets() {
+  useTitle("Secrets");
   const client = useClient();
   const [setting, setSetting] = useState<{ name: string }>();
   const [deleting, setDeleting] = useState<string>();

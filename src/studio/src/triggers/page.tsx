@@ -4,6 +4,7 @@ import { Link } from "wouter";
 import { answer, useClient } from "../api/client";
 import { Loading } from "../ui/loading";
 import { ProblemNote } from "../ui/problem";
+import { useTitle } from "../ui/title";
 import { HookSection } from "./hook";
 import { Schedules } from "./schedules";
 import { Webhook } from "./webhook";
@@ -16,6 +17,7 @@ export default function Triggers({ id }: { id: string }) {
     queryKey: ["workflow", id, "triggers"],
     queryFn: ({ signal }) => answer(client.GET("/api/v1/workflows/{workflow_id}", { signal, params: { path: { workflow_id: id } } })),
   });
+  useTitle(workflow && `Triggers of ${workflow.name}`);
   return (
     <div className="page triggers">
       {workflow === undefined

@@ -1,12 +1,14 @@
 import { LogOut } from "lucide-react";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect } from "react";
 import { Link, useLocation, useRoute } from "wouter";
 
 import type { Session } from "../auth/session";
 import { ErrorBoundary } from "./error-boundary";
+import { keepFocus } from "./kept-focus";
 
 export function Shell({ session, children }: { session: Session; children: ReactNode }) {
   const [path] = useLocation();
+  useEffect(keepFocus, []);
   return (
     <div className="shell">
       <a className="skip" href="#main">Skip to content</a>

@@ -4,6 +4,7 @@ import { useSearchParams } from "wouter";
 
 import { Loading } from "../ui/loading";
 import { ProblemNote } from "../ui/problem";
+import { useTitle } from "../ui/title";
 import { useCreate } from "./actions";
 import { Empty } from "./empty";
 import { imported } from "./import";
@@ -13,6 +14,7 @@ import { WorkflowTable } from "./table";
 import "./workflows.css";
 
 export function Workflows() {
+  useTitle("Workflows");
   const [query, setQuery] = useSearchParams();
   const [isNaming, setIsNaming] = useState(false);
   const [fileProblem, setFileProblem] = useState("");
