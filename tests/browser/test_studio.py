@@ -244,6 +244,7 @@ async def test_a_draft_is_saved_once_the_connection_is_back(
     workflow = mine.create(chain(drawn("a", "core.log", {"message": "x"})))
     async with opened(chromium, server, url=mortal.url, expects_errors=True) as page:
         await open_workflow(page, workflow["id"])
+        await page.wait_for_load_state("networkidle")  # the form is loaded when the canvas is there
         mortal.process.kill()
         mortal.proxy.cut()
         await step(page, "a").click()
