@@ -105,7 +105,7 @@ class Fleet:
         assert told <= world.told, "a delivery is said to be taken that nobody has seen"
         keys = [key for _, key in world.calls]
         self.found = asyncio.run(audit(self.url, load.ends, keys, load.effects))
-        assert load.late_calls() == []
+        assert load.late_calls() == {}
 
     def _has_told_all(self) -> bool:
         """Those that a killed worker had in hand are tried again after a minute, which is not waited for."""

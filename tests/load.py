@@ -1,6 +1,7 @@
 """Clients that start runs of every kind and see them through, whatever happens to the servers meanwhile."""
 
 import random
+import socket
 import threading
 import time
 from collections import defaultdict
@@ -28,7 +29,9 @@ class World(Recorder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.calls: list[tuple[float, str]] = []  # when a request came in, and its key
+        self.calls: list[
+            tuple[float, str]
+        ] = []  # when a request came in, and its key; 0 where it was cut before it was read
         self.mended: set[str] = set()
         self._known: set[str] = set()
 
@@ -42,12 +45,27 @@ class World(Recorder):
             super()._answer(handler, 200)
             return
         key = handler.headers["idempotency-key"]
-        self.calls.append((time.time(), key))
+        self.calls.append((0 if _has_left(handler.connection) else time.time(), key))
         is_new = key not in self._known
         self._known.add(key)
         time.sleep({"/slow": SLOW_SECONDS, "/long": LONG_SECONDS, "/endless": ENDLESS_SECONDS}.get(handler.path, 0))
         broken = handler.path == "/breaks" and key.partition(":")[0] not in self.mended
         super()._answer(handler, 400 if broken else 503 if handler.path == "/flaky" and is_new else 200)
+
+
+def _has_left(peer: socket.socket) -> bool:
+    """Whether who has sent a request waits for no answer: it was cut off, and may have been for as long as this process was
+    busy with other things.
+    """
+    peer.setblocking(False)
+    try:
+        return peer.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    finally:
+        peer.setblocking(True)
 
 
 class Load:
@@ -170,12 +188,10 @@ class Load:
                 if run["status"] == "cancelled":
                     self.cancelled_at[run_id] = time.time()
 
-    def late_calls(self) -> list[tuple[float, str]]:
-        """Calls of runs that came after somebody was told that they are cancelled."""
-        return [
-            (at, key) for at, key in self._world.calls
-            if at > self.cancelled_at.get(key.partition(":")[0], at)
-        ]  # fmt: skip
+    def late_calls(self) -> dict[str, float]:
+        """Calls of runs that came after somebody was told that they are cancelled: key to how many seconds after."""
+        late = ((key, at - self.cancelled_at.get(key.partition(":")[0], at)) for at, key in self._world.calls)
+        return {key: seconds for key, seconds in late if seconds > 0}
 
 
 class Client:

@@ -250,7 +250,10 @@ class Runner:
             LeaseLost: somebody else has claimed it.
         """
         held = [(run.id, run.fence)]
-        while time.monotonic() > self._lapses_at[run.id, run.fence]:
+        spare = (
+            self._lease.total_seconds() / 3
+        )  # what is begun takes a moment to be on its way, on a busy machine a long one
+        while time.monotonic() > self._lapses_at[run.id, run.fence] - spare:
             lapses_at = self._from_now()
             if run.id not in await patiently(partial(claims.renew, self._pool, held, self._lease)):
                 raise LeaseLost(f"The lease on run {run.id} lapsed, and another worker has claimed it.")
