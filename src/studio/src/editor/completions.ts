@@ -1,3 +1,5 @@
+import { member } from "./member";
+
 /** What an expression can name. */
 export interface Scope {
   /** JSON Schema of the run's input. */
@@ -42,7 +44,7 @@ export function completionsAt(text: string, caret: number, scope: Scope): Comple
 
 /** Names that are none in CEL are written as `steps["order-total"]`. */
 function bracketed({ text, detail }: Completion): Completion {
-  return { text: NAME.test(text) ? `.${text}` : `["${text}"]`, detail };
+  return { text: member(text), detail };
 }
 
 function isInString(expression: string): boolean {

@@ -106,6 +106,14 @@ it("a step that is renamed keeps its connections, what is in it, and what names 
   expect(after.edges?.[0]?.source).toBe("all orders");
 });
 
+it.each([
+  ["plain", "steps.plain.output"], ['12" pipe', `steps['12" pipe'].output`], ["it's", `steps["it's"].output`],
+  [`"it's"`, String.raw`steps["\"it's\""].output`], [String.raw`back\slash`, String.raw`steps["back\\slash"].output`],
+])("what names a step that is renamed to %s can be read", (name, written) => {
+  const nodes = [node("a"), node("b", { data: { config: { x: "{{ steps.a.output }}" } } })];
+  expect(rename({ nodes, edges: [] }, "a", name).nodes?.[1]?.data.config).toEqual({ x: `{{ ${written} }}` });
+});
+
 it("expressions see what leads to a step, and what leads to its container", () => {
   const nodes = [node("a"), node("each", { type: "core.map" }), node("one", { parentId: "each" }), node("two", { parentId: "each" }), node("later")];
   const edges = [edgeOf("a", null, "each", []), edgeOf("one", null, "two", []), edgeOf("each", null, "later", [])];

@@ -4,6 +4,7 @@ import type { StepType } from "../api/client";
 import type { Catalog } from "../graph/catalog";
 import { DEFAULT_HANDLE, ERROR_HANDLE, type FlowNode, inputsOf, ordered, outputsOf, type StepData, stepTypeOf } from "../graph/definition";
 import { groupBy } from "../ui/group";
+import { member } from "./member";
 import type { Content } from "./store";
 
 /** Pure changes of what is drawn; each gives what has changed. */
@@ -143,7 +144,7 @@ function renamed(value: unknown, names: ReadonlyMap<string, string>): unknown {
     return value.includes("steps") ? value.replace(/\bsteps(?:\.([A-Za-z_]\w*)|\[\s*(["'])(.+?)\2\s*\])/g, (whole, plain?: string, _quote?: string, quoted?: string) => {
       const name = names.get(plain ?? quoted ?? "");
       if (name === undefined) return whole;
-      return /^[A-Za-z_]\w*$/.test(name) ? `steps.${name}` : `steps["${name}"]`;
+      return `steps${member(name)}`;
     }) : value;
   }
   if (Array.isArray(value)) return value.map((each) => renamed(each, names));
