@@ -125,9 +125,8 @@ async def _answered(
     if seconds is not None and (answer := await webhooks.answer(accepted, seconds)) is not None:
         return _said(answer, headers)
     settled, _ = await control.settled(accepted.owner, run.id, 0)
-    return Response(
-        run_response(settled, None), status_code=status, headers=headers
-    )  # what its steps made is the owner's
+    shown = run_response(settled, None)  # what its steps made is the owner's
+    return Response(shown, status_code=status, headers=headers)
 
 
 def _said(answer: Answer, headers: dict[str, str]) -> Response[bytes]:

@@ -1,4 +1,4 @@
-import { member } from "./member";
+import { member, NAME } from "./member";
 
 /** What an expression can name. */
 export interface Scope {
@@ -25,7 +25,6 @@ const MOST = 50;
 const RUN = ["id", "workflow_id", "workflow_version", "trigger_type", "created_at"];
 const STEP = ["output", "status", "error"], ERROR = ["code", "message", "attempt", "details"];
 const PATH = /(?:[A-Za-z_]\w*|\["[^"]*"\]|\[\d+\])(?:\.[A-Za-z_]\w*|\["[^"]*"\]|\[\d+\])*\.?$/;
-const NAME = /^[A-Za-z_]\w*$/;
 
 /** What may be typed at the caret; undefined outside of `{{ … }}`. */
 export function completionsAt(text: string, caret: number, scope: Scope): Completing | undefined {
